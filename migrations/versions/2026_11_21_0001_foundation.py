@@ -1,0 +1,16 @@
+"""foundation"""
+
+from __future__ import annotations
+
+revision = "0001"
+down_revision: str | None = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """This will create the tables of this part."""
+
+
+def downgrade() -> None:
+    """This will drop them again."""

@@ -1,0 +1,16 @@
+"""remediation"""
+
+from __future__ import annotations
+
+revision = "0005"
+down_revision: str | None = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """This will create the tables of this part."""
+
+
+def downgrade() -> None:
+    """This will drop them again."""
