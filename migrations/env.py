@@ -1,0 +1,74 @@
+"""Alembic's entry: as tocsin_owner, one advisory lock, one transaction per migration, short lock time-outs."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pkgutil
+import threading
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import app
+from app.db.base import Base
+
+# Arbitrary, but fixed: any process that migrates this schema takes the same lock.
+MIGRATION_LOCK = 7_221_455_907_113
+
+
+def import_models() -> None:
+    """This will import each domain's tables so that the metadata is whole."""
+    for module in pkgutil.walk_packages(app.__path__, "app."):
+        if module.name.endswith(".models"):
+            importlib.import_module(module.name)
+
+
+def database_url() -> str:
+    """This will return the owner's URL, from the caller or from TOCSIN_DATABASE__OWNER_URL."""
+    url = context.config.attributes.get("url") or os.environ.get("TOCSIN_DATABASE__OWNER_URL")
+    if not url:
+        raise SystemExit("Set TOCSIN_DATABASE__OWNER_URL to a URL of the role tocsin_owner, then run the migration again.")
+    return str(url)
+
+
+def run(connection: Connection) -> None:
+    """This will run the migrations on one connection."""
+    connection.execute(text("select set_config('lock_timeout', '5s', false)"))
+    connection.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.commit()
+    context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate() -> None:
+    """This will connect as the owner and migrate."""
+    engine = create_async_engine(database_url(), poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+        await connection.commit()
+    await engine.dispose()
+
+
+def run_in_own_loop() -> None:
+    """This will run the migration on a thread of its own, so that a caller inside an event loop can use it too."""
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            asyncio.run(migrate())
+        except BaseException as error:  # noqa: BLE001 - handed to the calling thread below
+            failure.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+
+
+import_models()
+run_in_own_loop()
