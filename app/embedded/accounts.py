@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -45,22 +46,42 @@ def place(folder: Path, installed: Path) -> Placement:
         folder: The stack's data folder.
         installed: ``bin`` directory of the packaged PostgreSQL.
     """
-    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    instance = _instance_of(folder)
     if os.geteuid() != 0:
         sockets = folder / "sockets"
         if len(str(sockets).encode()) > MAX_SOCKET_DIR:
-            sockets = Path(tempfile.gettempdir()) / f"tocsin-{os.geteuid()}-{digest}"
+            sockets = Path(tempfile.gettempdir()) / f"tocsin-{os.geteuid()}-{instance}"
         _private_directory(folder / "postgres", None)
         _private_directory(sockets, None)
         return Placement(folder / "postgres", sockets, installed, None)
     account = _ensure_account()
     ROOT_BASE.mkdir(mode=0o755, parents=True, exist_ok=True)
-    base = ROOT_BASE / digest
+    base = ROOT_BASE / instance
     base.mkdir(mode=0o755, exist_ok=True)
     (base / "belongs-to").write_text(f"{folder}\n")
+    _remove_orphans(base)
     _private_directory(base / "postgres", account)
     _private_directory(base / "sockets", account)
     return Placement(base / "postgres", base / "sockets", _reachable_binaries(installed), account)
+
+
+def _instance_of(folder: Path) -> str:
+    """Name the folder once: a folder that was deleted and made anew must not find the old one's database."""
+    marker = folder / "instance-id"
+    if not marker.exists():
+        marker.write_text(secrets.token_hex(6))
+    return marker.read_text().strip()
+
+
+def _remove_orphans(base: Path) -> None:
+    """Delete the data of folders that are gone."""
+    for other in ROOT_BASE.iterdir():
+        owner = other / "belongs-to"
+        if other == base or not owner.is_file():
+            continue
+        marker = Path(owner.read_text().strip()) / "instance-id"
+        if not marker.is_file() or marker.read_text().strip() != other.name:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _private_directory(path: Path, account: pwd.struct_passwd | None) -> None:

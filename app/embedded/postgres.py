@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -120,6 +121,14 @@ class EmbeddedPostgres:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)
             process.wait(STOP_TIMEOUT_S)
+
+    def destroy(self) -> None:
+        """This will stop the server and delete its data and sockets."""
+        self.stop()
+        for path in (self.placement.data, self.placement.sockets):
+            shutil.rmtree(path, ignore_errors=True)
+        if self.placement.account is not None:
+            shutil.rmtree(self.placement.data.parent, ignore_errors=True)
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -45,7 +45,8 @@ def upgrade() -> None:
     # Owning the functions is all the definer role needs CREATE for; it is taken away again below.
     op.execute(f"grant usage, create on schema {PRIVATE} to {DEFINER}")
     op.execute(f"grant usage on schema {PRIVATE} to {SYSTEM}")
-    op.execute(f"revoke all on schema public from public; grant usage on schema public to {APP}, {BACKUP}, {DEFINER}")
+    op.execute("revoke all on schema public from public")
+    op.execute(f"grant usage on schema public to {APP}, {BACKUP}, {DEFINER}")
     _create_jobs()
     _create_effects()
     _create_pauses()
