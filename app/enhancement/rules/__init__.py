@@ -1,0 +1,1 @@
+"""The decisions of an enhancement, all pure: no clock, no network, no database."""
