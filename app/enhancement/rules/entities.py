@@ -50,19 +50,24 @@ class Entities:
 
 def extract(text: str) -> Entities:
     """This will find the entities of a text; a number that only looks like an address is not one."""
-    urls = _unique(URL.findall(text))
+    urls = _unique(URL.findall(text), text)
     rest = URL.sub(" ", text)
     return Entities(
-        ips=_unique([ip for ip in _IP4.findall(text) + _IP6.findall(text) if _is_ip(ip)]),
-        hosts=_unique(_hosts(rest) + [host for url in urls if (host := _host_of(url))]),
+        ips=_unique([ip for ip in _IP4.findall(text) + _IP6.findall(text) if _is_ip(ip)], text),
+        hosts=_unique(_hosts(rest) + [host for url in urls if (host := _host_of(url))], text),
         urls=urls,
-        codes=_unique([code for pattern in _CODES for code in pattern.findall(text)]),
+        codes=_unique([code for pattern in _CODES for code in pattern.findall(text)], text),
     )
 
 
 def _hosts(text: str) -> list[str]:
-    named = [host for host in _FQDN.findall(text) if host.rsplit(".", 1)[-1].lower() not in _FILES]
-    return named + _SHORT_HOST.findall(text)
+    return [name for name in _FQDN.findall(text) if _ends_like_a_domain(name)] + _SHORT_HOST.findall(text)
+
+
+def _ends_like_a_domain(name: str) -> bool:
+    """File names and class names have dots too."""
+    last = name.rsplit(".", 1)[-1]
+    return last.lower() not in _FILES and (last.islower() or last.isupper())
 
 
 def _host_of(url: str) -> str:
@@ -80,9 +85,9 @@ def _is_ip(value: str) -> bool:
     return address.version == 4 or value.count(":") >= 3 or len(value) > 6
 
 
-def _unique(values: list[str]) -> tuple[str, ...]:
+def _unique(values: list[str], text: str) -> tuple[str, ...]:
     seen: dict[str, str] = {}
     for value in values:
         trimmed = value.rstrip(".,;:")
         seen.setdefault(trimmed.lower(), trimmed)
-    return tuple(seen.values())
+    return tuple(sorted(seen.values(), key=text.find))

@@ -55,7 +55,8 @@ _BY_NAME: tuple[re.Pattern[str], ...] = (
     # the password is hunter2; new password for bob is ...
     re.compile(
         rf"(?P<keep>(?<![\w])(?:{_KEY})(?:\s+(?:for|of|to)\s+\S+)?"
-        rf"\s+(?:is|was|ist|to|changed to|set to|reset to)\s*:?\s+)(?P<value>{_VALUE})",
+        rf"\s+(?:(?:is|was|ist|has been)(?:\s+now)?(?:\s+(?:changed|set|reset)\s+to)?|(?:(?:changed|set|reset)\s+)?to)"
+        rf"\s*:?\s+)(?P<value>{_VALUE})",
         re.I,
     ),
     # --password hunter2, -p hunter2 after mysql-like commands
