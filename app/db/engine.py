@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -44,11 +46,13 @@ class Database:
     Attributes:
         app: As ``tocsin_app``; reached through ``tenant_session`` only.
         system: As ``tocsin_system``; reached through ``system_session`` only.
+        on_enqueued: Called after each commit that made a job, to wake a relay; must not block or raise.
     """
 
     def __init__(self, *, app: AsyncEngine, system: AsyncEngine) -> None:
         self.app = app
         self.system = system
+        self.on_enqueued: Callable[[], None] | None = None
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings) -> Database:

@@ -27,6 +27,7 @@ class TenantSession(AsyncSession):
     """A session whose transaction sees one tenant's rows and no others."""
 
     tenant_id: TenantId
+    enqueued: bool = False
 
 
 class DatabaseUnavailable(Unavailable):
@@ -49,6 +50,8 @@ async def tenant_session(database: Database, tenant_id: TenantId) -> AsyncIterat
         async with session.begin():
             await _first_statement(session, tenant_id)
             yield session
+        if session.enqueued and database.on_enqueued is not None:
+            database.on_enqueued()
     finally:
         # Shielded: a cancelled request must still hand its connection back clean.
         await asyncio.shield(session.close())

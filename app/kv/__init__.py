@@ -1,0 +1,1 @@
+"""Redis or Valkey: hints and caches, never truth."""

@@ -1,0 +1,39 @@
+"""Every setting, one section per area. ``TOCSIN_DATABASE__APP_URL`` sets ``settings.database.app_url``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.settings.database import DatabaseSettings
+from app.settings.enhancement import EnhancementSettings
+from app.settings.http import HttpSettings
+from app.settings.ingest import IngestSettings
+from app.settings.jobs import JobSettings
+from app.settings.redis import RedisSettings
+from app.settings.remediation import RemediationSettings
+from app.settings.security import SecuritySettings
+from app.settings.telemetry import TelemetrySettings
+
+
+class Settings(BaseSettings):
+    """The whole configuration of a process, read once at start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TOCSIN_", env_nested_delimiter="__", extra="ignore", env_file=".env", frozen=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="'production' refuses weak or missing secrets and hides the interactive API pages."
+    )
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
+    redis: RedisSettings = Field(default_factory=RedisSettings, description="Redis or Valkey.")
+    jobs: JobSettings = Field(default_factory=JobSettings, description="Relay and workers.")
+    http: HttpSettings = Field(default_factory=HttpSettings, description="The API.")
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Logs, metrics, traces.")
+    ingest: IngestSettings = Field(default_factory=IngestSettings, description="Webhook intake.")
+    security: SecuritySettings = Field(default_factory=SecuritySettings, description="Keys and egress.")
+    remediation: RemediationSettings = Field(default_factory=RemediationSettings, description="Runbooks.")
+    enhancement: EnhancementSettings = Field(default_factory=EnhancementSettings, description="Ticket enhancement.")

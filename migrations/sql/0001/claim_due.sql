@@ -32,7 +32,7 @@ begin
     cross join share s
     cross join lateral (
       select j.tenant_id, j.id, j.priority, j.run_at from jobs j
-      where j.state = 'scheduled' and j.queue = a.queue and j.tenant_id = a.tenant_id and j.run_at <= p_now
+      where j.state = 'scheduled' and j.queue = a.queue and j.tenant_id = a.tenant_id and j.run_at <= coalesce(p_now, clock_timestamp())
       order by j.run_at
       limit least(s.per_tenant, r.free)
       for update skip locked) c
@@ -48,7 +48,7 @@ begin
     select k.tenant_id, k.id from ranked k join room r on r.queue = k.queue
     where k.place <= r.free order by k.turn, k.run_at limit p_limit
   )
-  update jobs u set state = 'published', published_at = p_now
+  update jobs u set state = 'published', published_at = coalesce(p_now, clock_timestamp())
   from chosen c where u.tenant_id = c.tenant_id and u.id = c.id
   returning u.tenant_id, u.id, u.queue;
 end

@@ -96,7 +96,7 @@ def test_redacting_twice_changes_nothing_more(text: str, secret: str) -> None:
 
 def test_personal_values_become_typed_placeholders_and_return() -> None:
     redactor = Redactor(people=["Ada Lovelace"], hosts=["saturn"])
-    text = "Ada Lovelace (ada@example.com, +44 20 7946 0958) cannot reach db-prod-2 at 10.1.2.3 via saturn, mail.example.com"
+    text = "Ada Lovelace (ada@example.com, +44 20 7946 0958) lost db-prod-2 at 10.1.2.3 via saturn, mail.example.com"
     redacted = redactor.redact(text)
     for value in ("Ada", "ada@example.com", "7946", "db-prod-2", "10.1.2.3", "saturn", "mail.example.com"):
         assert value not in redacted

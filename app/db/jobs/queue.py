@@ -1,0 +1,86 @@
+"""Putting work into the jobs table, in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+
+from app.core.ids import JobId, new_id
+from app.core.jobs import Job
+from app.db.tenancy import TenantSession
+from app.observability.tracing import current_traceparent
+
+# No conflict target on purpose: the partial unique index decides, see JobRow.
+_INSERT = text(
+    "insert into jobs (tenant_id, id, kind, queue, payload, unique_key, coalesces, priority, max_attempts, run_at,"
+    " trace_context) values (:tenant_id, :id, :kind, :queue, cast(:payload as jsonb), :unique_key, :coalesces, :priority,"
+    " :max_attempts, coalesce(cast(:run_at as timestamptz), now()) + make_interval(secs => :delay_s), :trace_context)"
+    " on conflict do nothing returning id"
+)
+
+
+async def enqueue(
+    session: TenantSession,
+    job: Job,
+    *,
+    run_at: datetime | None = None,
+    unique_key: str | None = None,
+    delay_s: float = 0.0,
+) -> JobId | None:
+    """This will insert the job as *scheduled*; it exists only if the caller's transaction commits.
+
+    Args:
+        session: The caller's tenant transaction.
+        job: What to do.
+        run_at: When it is due at the earliest; now (the server's) by default.
+        unique_key: Makes "one open job of this kind for this thing" a constraint.
+        delay_s: Seconds added to ``run_at``.
+
+    Returns:
+        The new job's id, or None where an open job with the same unique key will do the work.
+    """
+    row = _row(session, job, run_at=run_at, unique_key=unique_key, delay_s=delay_s)
+    session.enqueued = True
+    found: UUID | None = (await session.execute(_INSERT, row)).scalar_one_or_none()
+    return JobId(found) if found is not None else None
+
+
+async def enqueue_many(session: TenantSession, jobs: Sequence[tuple[Job, str | None]]) -> None:
+    """This will insert several ``(job, unique_key)`` in one round trip."""
+    if jobs:
+        session.enqueued = True
+        rows = [_row(session, job, run_at=None, unique_key=key, delay_s=0.0) for job, key in jobs]
+        await session.execute(_INSERT_MANY, {"rows": orjson.dumps(rows).decode()})
+
+
+_INSERT_MANY = text(
+    "insert into jobs (tenant_id, id, kind, queue, payload, unique_key, coalesces, priority, max_attempts, trace_context)"
+    " select r.tenant_id, r.id, r.kind, r.queue, cast(r.payload as jsonb), r.unique_key, r.coalesces, r.priority,"
+    " r.max_attempts, r.trace_context from jsonb_to_recordset(cast(:rows as jsonb)) as r(tenant_id uuid, id uuid, kind text,"
+    " queue text, payload text, unique_key text, coalesces boolean, priority smallint, max_attempts integer,"
+    " trace_context text) on conflict do nothing"
+)
+
+
+def _row(
+    session: TenantSession, job: Job, *, run_at: datetime | None, unique_key: str | None, delay_s: float
+) -> dict[str, Any]:
+    return {
+        "tenant_id": session.tenant_id,
+        "id": new_id(),
+        "kind": job.kind,
+        "queue": job.queue.value,
+        "payload": orjson.dumps(job.to_payload()).decode(),
+        "unique_key": unique_key,
+        "coalesces": job.coalesces,
+        "priority": job.priority,
+        "max_attempts": job.retry.max_attempts,
+        "run_at": run_at,
+        "delay_s": delay_s,
+        "trace_context": current_traceparent(),
+    }

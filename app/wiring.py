@@ -1,0 +1,66 @@
+"""Building a process: its resources from its settings, and every domain's handlers and subscribers.
+
+The API, the relay, the worker and the tests all start here, so that what one of them has, all have.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from redis.asyncio import Redis
+
+from app.core.clock import Clock, SystemClock
+from app.core.jobs import JobRegistry, registry
+from app.core.resources import Resources
+from app.db.engine import Database
+from app.kv.hints import Hints
+from app.net.keyring import KeyRing
+from app.net.outbound import OutboundHttp
+from app.settings import Settings
+
+# Importing one of these registers its job handlers and event subscribers.
+DOMAINS_WITH_JOBS = ("app.ingest.jobs", "app.incidents.jobs", "app.remediation.jobs", "app.enhancement.jobs")
+
+
+def load_handlers() -> JobRegistry:
+    """This will import each domain's jobs module and return the registry that they filled."""
+    for module in DOMAINS_WITH_JOBS:
+        importlib.import_module(module)
+    return registry
+
+
+def build_resources(settings: Settings, *, database: Database | None = None) -> Resources:
+    """This will build what a process needs once; no connection is opened yet.
+
+    Args:
+        settings: The process's settings.
+        database: An existing database to use, for tests that share one.
+    """
+    load_handlers()
+    redis = Redis.from_url(
+        settings.redis.url.get_secret_value(),
+        socket_timeout=None,
+        socket_connect_timeout=settings.redis.timeout_s,
+        health_check_interval=15,
+    )
+    hints = Hints(redis, prefix=settings.redis.key_prefix)
+    pools = database if database is not None else Database.from_settings(settings.database)
+    if database is None:
+        pools.on_enqueued = hints.nudge
+    resources = Resources()
+    resources.provide(Settings, settings)
+    resources.provide(Clock, SystemClock())  # type: ignore[type-abstract]
+    resources.provide(Database, pools)
+    resources.provide(Redis, redis)
+    resources.provide(Hints, hints)
+    resources.provide(KeyRing, KeyRing.from_settings(settings.security))
+    resources.provide(OutboundHttp, OutboundHttp(settings.security))
+    return resources
+
+
+async def close_resources(resources: Resources, *, keep_database: bool = False) -> None:
+    """This will close clients and pools."""
+    await resources.get(OutboundHttp).aclose()
+    await resources.get(Redis).aclose()
+    if not keep_database:
+        await resources.get(Database).dispose()

@@ -1,0 +1,10 @@
+"""Fixtures that every test may use; each family lives in its own module under ``tests/fixtures``."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.fixtures.clock",
+    "tests.fixtures.database",
+    "tests.fixtures.redis",
+    "tests.fixtures.process",
+]

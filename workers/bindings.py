@@ -1,0 +1,34 @@
+"""Celery's task and signals, bound to the process's runtime. The only module that Celery calls into."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, signals
+
+from app.core.ids import TenantId
+from workers.queues import RUN_JOB
+from workers.runtime import WorkerRuntime
+
+
+def bind(app: Celery, runtime: WorkerRuntime) -> None:
+    """This will register the one task and tie the runtime's life to the worker's."""
+
+    @app.task(name=RUN_JOB, ignore_result=True)
+    def run_job(tenant_id: str, job_id: str) -> None:
+        runtime.run_blocking(TenantId(UUID(tenant_id)), UUID(job_id))
+
+    def start(**_: Any) -> None:
+        runtime.start()
+
+    def drain(**_: Any) -> None:
+        runtime.begin_drain()
+
+    def stop(**_: Any) -> None:
+        runtime.stop()
+
+    # weak=False: the closures have no other owner and would be collected at once.
+    signals.worker_init.connect(start, weak=False)
+    signals.worker_shutting_down.connect(drain, weak=False)
+    signals.worker_shutdown.connect(stop, weak=False)

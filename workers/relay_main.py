@@ -1,0 +1,79 @@
+"""``python -m workers.relay_main``: one relay, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import text
+
+from app.db.engine import Database
+from app.db.roles import assert_safe_roles
+from app.db.system import SystemSession
+from app.kv.hints import Hints
+from app.observability.logging import configure_logging
+from app.observability.metrics import serve_metrics
+from app.observability.tracing import configure_tracing, shutdown_tracing
+from app.settings import Settings
+from app.wiring import build_resources, close_resources
+from workers.celery_app import make_celery
+from workers.publisher import CeleryPublisher
+from workers.relay import Relay, Sweep, purge_finished
+
+log = structlog.get_logger(__name__)
+
+
+def standard_sweeps(settings: Settings) -> list[Sweep]:
+    """This will return the repairs that run beside the relay's own: stranded deliveries, old keys, old jobs."""
+
+    async def stranded_deliveries(session: SystemSession) -> None:
+        await session.execute(
+            text("select tocsin_private.sweep_intake(:older, :limit)"), {"older": timedelta(seconds=1), "limit": 500}
+        )
+
+    async def old_rows(session: SystemSession) -> None:
+        await purge_finished(session, keep=timedelta(days=settings.jobs.keep_finished_days))
+        await session.execute(text("select tocsin_private.expire_replay_keys(:limit)"), {"limit": 1000})
+
+    return [stranded_deliveries, old_rows]
+
+
+async def serve(settings: Settings) -> None:
+    """This will run the relay until a signal stops it."""
+    resources = build_resources(settings)
+    database = resources.get(Database)
+    await assert_safe_roles(database)
+    relay = Relay(
+        database=database,
+        publisher=CeleryPublisher(make_celery(settings), prefix=settings.redis.key_prefix),
+        settings=settings.jobs,
+        extra_sweeps=standard_sweeps(settings),
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, relay.stop)
+    listener = asyncio.create_task(resources.get(Hints).listen(relay.wake))
+    try:
+        await relay.run()
+    finally:
+        listener.cancel()
+        await close_resources(resources)
+
+
+def main() -> None:
+    """This will configure the process and run its loop."""
+    settings = Settings()
+    configure_logging(settings.telemetry, process="relay")
+    configure_tracing(settings.telemetry, process="relay")
+    metrics = serve_metrics(settings.telemetry.metrics_host, settings.jobs.relay_metrics_port)
+    log.info("relay.started", metrics_port=metrics.port)
+    asyncio.run(serve(settings))
+    metrics.close()
+    shutdown_tracing()
+    log.info("relay.stopped")
+
+
+if __name__ == "__main__":
+    main()

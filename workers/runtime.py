@@ -1,0 +1,169 @@
+"""A worker process's one event loop, one engine, one job runner.
+
+Celery's pool threads only wait: each hands its id to the loop and blocks until the job is over, which gives Celery's
+concurrency limit and warm shutdown their meaning. Next to them the loop polls PostgreSQL for jobs that the broker
+should have brought, so a worker whose broker connection died (celery #8030) goes on working; its liveness is the last
+completed poll, not the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import CancelledError as FutureCancelled
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from app.core.clock import Clock
+from app.core.ids import TenantId
+from app.core.resources import Resources
+from app.db.engine import Database
+from app.db.roles import assert_safe_roles
+from app.db.system import system_session
+from app.observability.logging import configure_logging
+from app.observability.metrics import MetricsServer, gauge, serve_metrics
+from app.observability.tracing import configure_tracing, shutdown_tracing
+from app.settings import Settings
+from app.wiring import build_resources, close_resources, load_handlers
+from workers.runner import JobRunner
+
+log = structlog.get_logger(__name__)
+
+LAST_POLL = gauge("tocsin_worker_last_poll_timestamp_seconds", "Unix time of the last completed poll.", ())
+POLL_S = 1.0
+
+
+class WorkerRuntime:
+    """Everything a worker process holds. ``start`` once, then ``run_blocking`` from any thread."""
+
+    def __init__(self, settings: Settings, *, queues: Sequence[str], concurrency: int) -> None:
+        self._settings = settings
+        self._queues = list(queues)
+        self._concurrency = concurrency
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tocsin-loop", daemon=True)
+        self._running: set[asyncio.Task[object]] = set()
+        self._draining = threading.Event()
+        self._metrics: MetricsServer | None = None
+        self.worker_id = f"{socket.gethostname()}:{os.getpid()}"
+        self.last_poll = 0.0
+
+    def start(self) -> None:
+        """This will start the loop and refuse to go on as an unsafe database role."""
+        configure_logging(self._settings.telemetry, process="worker")
+        configure_tracing(self._settings.telemetry, process="worker")
+        self._metrics = serve_metrics(self._settings.telemetry.metrics_host, self._settings.jobs.worker_metrics_port)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        log.info("worker.started", worker=self.worker_id, queues=self._queues, metrics_port=self._metrics.port)
+
+    def run_blocking(self, tenant_id: TenantId, job_id: UUID) -> None:
+        """This will run one job on the loop and return when it is over; called on a pool thread."""
+        if self._draining.is_set():
+            # Acknowledged, but not begun: the row is still published, so another worker's poll takes it.
+            return
+        future = asyncio.run_coroutine_threadsafe(self._run_tracked(tenant_id, job_id), self._loop)
+        try:
+            future.result()
+        except FutureCancelled:
+            log.info("job.handed_back", job_id=str(job_id))
+
+    def begin_drain(self) -> None:
+        """This will stop taking jobs and, after the drain time, hand back those that still run."""
+        if not self._draining.is_set():
+            self._draining.set()
+            log.info("worker.draining", running=len(self._running), timeout_s=self._settings.jobs.drain_timeout_s)
+            self._loop.call_soon_threadsafe(
+                self._loop.call_later, self._settings.jobs.drain_timeout_s, self._cancel_running
+            )
+
+    def stop(self) -> None:
+        """This will close pools and the loop; called when the pool's threads are done."""
+        self.begin_drain()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(timeout=10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        if self._metrics is not None:
+            self._metrics.close()
+        shutdown_tracing()
+        log.info("worker.stopped", worker=self.worker_id)
+
+    async def _open(self) -> None:
+        self._resources: Resources = build_resources(self._settings)
+        self._database = self._resources.get(Database)
+        await assert_safe_roles(self._database)
+        self._runner = JobRunner(
+            database=self._database,
+            resources=self._resources,
+            registry=load_handlers(),
+            settings=self._settings.jobs,
+            clock=self._resources.get(Clock),  # type: ignore[type-abstract]
+            worker_id=self.worker_id,
+            rng=random.Random(),  # noqa: S311 - jitter, not a secret
+        )
+        self._poller = asyncio.create_task(self._poll_for_ever())
+
+    async def _close(self) -> None:
+        self._poller.cancel()
+        self._cancel_running()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await close_resources(self._resources)
+
+    def _cancel_running(self) -> None:
+        for task in list(self._running):
+            task.cancel()
+
+    async def _run_tracked(self, tenant_id: TenantId, job_id: UUID) -> None:
+        task = asyncio.ensure_future(self._run_guarded(tenant_id, job_id))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await task
+
+    async def _run_guarded(self, tenant_id: TenantId, job_id: UUID) -> object:
+        try:
+            return await self._runner.run(tenant_id, job_id)
+        except Exception as error:  # noqa: BLE001 - outermost frame: the database is away, the sweep repairs
+            log.warning("job.not_run", job_id=str(job_id), error=repr(error)[:1000])
+            return None
+
+    async def _poll_for_ever(self) -> None:
+        while not self._draining.is_set():
+            try:
+                await self._poll_once()
+                self.last_poll = time.monotonic()
+                LAST_POLL.set_to_current_time()
+            except Exception as error:  # noqa: BLE001 - outermost frame: polled again in a moment
+                log.warning("worker.poll_failed", error=repr(error)[:1000])
+            await asyncio.sleep(POLL_S)
+
+    async def _poll_once(self) -> None:
+        free = self._concurrency - len(self._running)
+        async with system_session(self._database, reason="worker.poll") as session:
+            await session.execute(
+                text("select tocsin_private.report_worker(:id, :queues, :kinds, :running)"),
+                {
+                    "id": self.worker_id,
+                    "queues": self._queues,
+                    "kinds": sorted(load_handlers().kinds()),
+                    "running": len(self._running),
+                },
+            )
+            found = await session.execute(
+                text("select tenant_id, id from tocsin_private.poll_published(:queues, :older, :limit)"),
+                {
+                    "queues": self._queues,
+                    "older": timedelta(seconds=self._settings.jobs.poll_fallback_s),
+                    "limit": max(0, free),
+                },
+            )
+            waiting = found.all()
+        if waiting:
+            await asyncio.gather(*(self._run_tracked(TenantId(tenant_id), job_id) for tenant_id, job_id in waiting))
