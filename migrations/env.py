@@ -30,7 +30,9 @@ def database_url() -> str:
     """This will return the owner's URL, from the caller or from TOCSIN_DATABASE__OWNER_URL."""
     url = context.config.attributes.get("url") or os.environ.get("TOCSIN_DATABASE__OWNER_URL")
     if not url:
-        raise SystemExit("Set TOCSIN_DATABASE__OWNER_URL to a URL of the role tocsin_owner, then run the migration again.")
+        raise SystemExit(
+            "Set TOCSIN_DATABASE__OWNER_URL to a URL of the role tocsin_owner, then run the migration again."
+        )
     return str(url)
 
 

@@ -27,9 +27,7 @@ def make_celery(settings: Settings) -> Celery:
         result_backend=None,
         task_acks_late=False,
         task_create_missing_queues=False,
-        task_queues=[
-            BrokerQueue(broker_queue(name, prefix=prefix), exchange, routing_key=name) for name in ALL_QUEUES
-        ],
+        task_queues=[BrokerQueue(broker_queue(name, prefix=prefix), exchange, routing_key=name) for name in ALL_QUEUES],
         task_default_queue=broker_queue(ALL_QUEUES[0], prefix=prefix),
         task_default_exchange=exchange.name,
         task_default_routing_key=ALL_QUEUES[0],

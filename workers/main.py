@@ -16,7 +16,9 @@ def main(arguments: list[str] | None = None) -> None:
     """This will run a worker until SIGTERM, then drain it."""
     parser = argparse.ArgumentParser(prog="tocsin-worker", description="Run jobs from the given queues.")
     parser.add_argument("--queues", default=",".join(ALL_QUEUES), help="comma-separated; default: all (%(default)s)")
-    parser.add_argument("--concurrency", type=int, default=0, help="jobs at once; default: TOCSIN_JOBS__WORKER_CONCURRENCY")
+    parser.add_argument(
+        "--concurrency", type=int, default=0, help="jobs at once; default: TOCSIN_JOBS__WORKER_CONCURRENCY"
+    )
     options = parser.parse_args(arguments)
     queues = [queue.strip() for queue in options.queues.split(",") if queue.strip()]
     unknown = sorted(set(queues) - set(ALL_QUEUES))

@@ -94,7 +94,9 @@ class Relay:
 
     async def tick(self) -> int:
         """This will publish what is due, one bounded batch, and return how many jobs that was."""
-        statement = text("select tenant_id, id, queue from tocsin_private.claim_due(:limit, :window, cast(:now as timestamptz))")
+        statement = text(
+            "select tenant_id, id, queue from tocsin_private.claim_due(:limit, :window, cast(:now as timestamptz))"
+        )
         values = {
             "limit": self._settings.batch_size,
             "window": self._settings.window_per_queue,
@@ -111,8 +113,14 @@ class Relay:
         now = self._now()
         async with system_session(self._database, reason="relay.republish") as session:
             stale = await session.execute(
-                text("select tenant_id, id, queue from tocsin_private.republish_stale(:older, :limit, cast(:now as timestamptz))"),
-                {"older": timedelta(seconds=self._settings.republish_after_s), "limit": self._settings.batch_size, "now": now},
+                text(
+                    "select tenant_id, id, queue from tocsin_private.republish_stale(:older, :limit, cast(:now as timestamptz))"
+                ),
+                {
+                    "older": timedelta(seconds=self._settings.republish_after_s),
+                    "limit": self._settings.batch_size,
+                    "now": now,
+                },
             )
             again = [PublishedJob(*row) for row in stale.all()]
         await self._publish(again)

@@ -129,7 +129,7 @@ class JobRunner:
             # The process is stopping: give the job to another worker now rather than when the lease runs out.
             await asyncio.shield(self._settle(ctx, self._hand_back(ctx)))
             raise
-        except Exception as error:  # noqa: BLE001 - the outermost frame of every handler
+        except Exception as error:
             log.warning("job.failed", error=repr(error)[:2000], exc_info=True)
             return await self._settle(ctx, self._retry_or_bury(ctx, registration, error))
         return Outcome.SUCCEEDED

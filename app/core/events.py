@@ -16,7 +16,9 @@ Subscriber = Callable[[Any, Any], Awaitable[None]]
 _subscribers: dict[type[object], list[Subscriber]] = defaultdict(list)
 
 
-def subscribe(event_type: type[E]) -> Callable[[Callable[[Any, E], Awaitable[None]]], Callable[[Any, E], Awaitable[None]]]:
+def subscribe(
+    event_type: type[E],
+) -> Callable[[Callable[[Any, E], Awaitable[None]]], Callable[[Any, E], Awaitable[None]]]:
     """This will call the decorated ``(session, event)`` function for each emitted ``event_type``."""
 
     def register(function: Callable[[Any, E], Awaitable[None]]) -> Callable[[Any, E], Awaitable[None]]:

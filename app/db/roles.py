@@ -41,7 +41,9 @@ class RoleFacts:
     owned_relations: int
 
 
-async def bootstrap(connection: asyncpg.Connection[Any], *, database: str, passwords: dict[str, str] | None = None) -> None:
+async def bootstrap(
+    connection: asyncpg.Connection[Any], *, database: str, passwords: dict[str, str] | None = None
+) -> None:
     """This will create the roles that are missing, and a database owned by tocsin_owner with the needed extensions.
 
     Args:
@@ -85,7 +87,10 @@ async def assert_safe_roles(database: Database) -> None:
     Raises:
         UnsafeRole: Says which role, why, and which setting to change.
     """
-    for setting, engine in (("TOCSIN_DATABASE__APP_URL", database.app), ("TOCSIN_DATABASE__SYSTEM_URL", database.system)):
+    for setting, engine in (
+        ("TOCSIN_DATABASE__APP_URL", database.app),
+        ("TOCSIN_DATABASE__SYSTEM_URL", database.system),
+    ):
         facts = await read_role(engine)
         reasons = [
             reason

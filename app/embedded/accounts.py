@@ -98,7 +98,15 @@ def _ensure_account() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(ACCOUNT)
     except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--home-dir", str(ROOT_BASE), "--shell", "/usr/sbin/nologin"]
+        command = [
+            "useradd",
+            "--system",
+            "--no-create-home",
+            "--home-dir",
+            str(ROOT_BASE),
+            "--shell",
+            "/usr/sbin/nologin",
+        ]
         subprocess.run([*command, ACCOUNT], check=True, capture_output=True)  # noqa: S603 - fixed argv
         return pwd.getpwnam(ACCOUNT)
 

@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from app.embedded.accounts import Placement, place
@@ -97,7 +97,16 @@ class EmbeddedPostgres:
         placement = self.placement
         self._stop_leftover(placement)
         if not (placement.data / "PG_VERSION").exists():
-            self._run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-D", str(placement.data))
+            self._run(
+                "initdb",
+                "-U",
+                "postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "-D",
+                str(placement.data),
+            )
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
                 [str(placement.binaries / "postgres"), "-D", str(placement.data), *self._server_options()],
@@ -137,7 +146,9 @@ class EmbeddedPostgres:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _server_options(self) -> list[str]:
@@ -157,7 +168,7 @@ class EmbeddedPostgres:
             options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
         return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
-    def _identity(self) -> dict[str, object]:
+    def _identity(self) -> dict[str, Any]:
         account = self.placement.account
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         if account is None:
@@ -170,14 +181,21 @@ class EmbeddedPostgres:
             capture_output=True,
             check=False,
             cwd="/",
-            **self._identity(),  # type: ignore[call-overload]
+            **self._identity(),
         )
         if done.returncode != 0:
             raise EmbeddedServerFailed(f"{program} failed: {done.stderr.decode(errors='replace')[-2000:]}")
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        command = [str(self.placement.binaries / "pg_isready"), "-q", "-h", str(self.placement.sockets), "-U", "postgres"]
+        command = [
+            str(self.placement.binaries / "pg_isready"),
+            "-q",
+            "-h",
+            str(self.placement.sockets),
+            "-U",
+            "postgres",
+        ]
         while time.monotonic() < deadline:
             if not self.is_running():
                 break
@@ -197,5 +215,5 @@ class EmbeddedPostgres:
             check=False,
             capture_output=True,
             cwd="/",
-            **self._identity(),  # type: ignore[call-overload]
+            **self._identity(),
         )

@@ -147,7 +147,9 @@ class _Earlier:
 
 
 class _Performance:
-    def __init__(self, ctx: JobContext, effect: Effect, on_intent: OnIntent | None, on_outcome: OnOutcome | None) -> None:
+    def __init__(
+        self, ctx: JobContext, effect: Effect, on_intent: OnIntent | None, on_outcome: OnOutcome | None
+    ) -> None:
         self._ctx = ctx
         self._effect = effect
         self._on_intent = on_intent
@@ -181,7 +183,9 @@ class _Performance:
             if row is None:
                 raise LookupError(f"effect {self._effect.key} vanished")
             if verdict is ProbeVerdict.APPLIED:
-                return await self._record(session, row, EffectResult(EffectState.DONE, {"probe": verdict.value}, recovered=True))
+                return await self._record(
+                    session, row, EffectResult(EffectState.DONE, {"probe": verdict.value}, recovered=True)
+                )
             may_repeat = verdict is ProbeVerdict.NOT_APPLIED or self._effect.repeat is not Repeat.AT_MOST_ONCE
             if may_repeat and row.intents < MAX_INTENTS:
                 await self._intend_again(session, row, now)
@@ -200,9 +204,13 @@ class _Performance:
             return await self._finish(EffectResult(EffectState.FAILED, {"error": str(error)}))
         except Exception as error:
             if self._effect.repeat is Repeat.AT_MOST_ONCE and not can_probe:
-                return await self._finish(EffectResult(EffectState.UNKNOWN, {"error": f"{type(error).__name__}: {error}"}))
+                return await self._finish(
+                    EffectResult(EffectState.UNKNOWN, {"error": f"{type(error).__name__}: {error}"})
+                )
             wait_until = (self._not_after or self._ctx.clock.now()) + timedelta(seconds=self._ctx.effect_slack_s)
-            raise RetryLater(wait_until, reason=f"outcome unclear ({type(error).__name__}); will look at the target") from error
+            raise RetryLater(
+                wait_until, reason=f"outcome unclear ({type(error).__name__}); will look at the target"
+            ) from error
         return await self._finish(EffectResult(EffectState.DONE, outcome))
 
     async def _finish(self, result: EffectResult) -> EffectResult:
