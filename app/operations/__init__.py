@@ -1,0 +1,1 @@
+"""Looking after the work itself: jobs, dead letters, pausing and resuming."""
