@@ -1,0 +1,73 @@
+"""Facts about incidents. They are emitted in the transaction that made them true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.core.ids import IncidentId, SourceId, TenantId
+from app.incidents.schemas import Severity, TicketRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentOpened:
+    """A new incident exists.
+
+    Attributes:
+        labels: What its first alerts have in common, with the labels that grouped them.
+        alert_name: The label ``alertname`` where there is one, else the title of the alert that opened it.
+        ticket: The ticket that the incident came from.
+    """
+
+    incident_id: IncidentId
+    tenant_id: TenantId
+    title: str
+    severity: Severity
+    source_id: SourceId
+    source_kind: str
+    labels: dict[str, str] = field(default_factory=dict)
+    alert_name: str = ""
+    ticket: TicketRef | None = None
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentUpdated:
+    """Something about an incident changed.
+
+    Attributes:
+        what: ``acknowledged``, ``reopened``, ``assigned``, ``severity``, ``alerts`` or ``note``.
+    """
+
+    incident_id: IncidentId
+    tenant_id: TenantId
+    what: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentResolved:
+    """An incident is over.
+
+    Attributes:
+        by: Who or what resolved it: the actor's kind and id, as ``token:...``, ``sender:...`` or ``system:...``.
+    """
+
+    incident_id: IncidentId
+    tenant_id: TenantId
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketReceived:
+    """A ticket was created at the desk and has an incident here; stated once for each ticket."""
+
+    tenant_id: TenantId
+    incident_id: IncidentId
+    source_id: SourceId
+    ticket: TicketRef
+    title: str
+    description: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    at: datetime
