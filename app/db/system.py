@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,7 +40,7 @@ async def system_session(database: Database, *, reason: str) -> AsyncIterator[Sy
         async with session.begin():
             try:
                 await session.connection()
-            except (PoolTimeout, OSError) as error:
+            except (PoolTimeout, DBAPIError, OSError) as error:
                 raise DatabaseUnavailable(type(error).__name__) from error
             yield session
     finally:

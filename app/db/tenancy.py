@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -58,7 +59,8 @@ async def tenant_session(database: Database, tenant_id: TenantId) -> AsyncIterat
 
 
 async def _first_statement(session: AsyncSession, tenant_id: TenantId) -> None:
+    # This statement cannot be wrong in itself, so any failure of it is the connection's: dead, refused or none free.
     try:
         await session.execute(_SET_TENANT, {"tenant_id": str(tenant_id)})
-    except (PoolTimeout, OSError) as error:
+    except (PoolTimeout, DBAPIError, OSError) as error:
         raise DatabaseUnavailable(type(error).__name__) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.db.base import Base
-from app.db.migrate import alembic_config, downgrade, upgrade
+from app.db.migrate import ROOT, alembic_config, downgrade, upgrade
 from tests.fixtures.database import PostgresServer
 
 
@@ -74,5 +76,12 @@ async def test_each_step_can_be_taken_back_alone(empty_database: str) -> None:
 
 
 async def test_two_migrations_at_once_wait_for_each_other(empty_database: str) -> None:
-    await asyncio.gather(*(asyncio.to_thread(upgrade, empty_database) for _ in range(2)))
+    # Two processes, as two pods of a deployment: alembic's context is a module's global.
+    async def migrate() -> int:
+        command = [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head"]
+        environment = {**os.environ, "TOCSIN_DATABASE__OWNER_URL": empty_database}
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment)
+        return await process.wait()
+
+    assert await asyncio.gather(migrate(), migrate()) == [0, 0]
     assert "jobs" in await tables_of(empty_database)
