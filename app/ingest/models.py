@@ -1,0 +1,139 @@
+"""The tables of ingest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, JsonList, TenantScoped
+
+
+class SourceRow(TenantScoped, Base):
+    """A door for one sender of one tenant. ``public_id`` is random, so unique across tenants tells nobody anything."""
+
+    __tablename__ = "sources"
+
+    public_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    profile: Mapped[str] = mapped_column(Text)
+    config: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    severity_map: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    default_severity: Mapped[str] = mapped_column(Text, server_default=text("'P2'"))
+    group_by: Mapped[JsonList] = mapped_column(JSONB, server_default=text("'[]'"))
+    resolve_timeout_s: Mapped[int | None]
+    state: Mapped[str] = mapped_column(Text, server_default=text("'active'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+    __table_args__ = (
+        UniqueConstraint("public_id", name="uq_sources_public_id"),
+        CheckConstraint("state in ('active', 'paused', 'deleted')", name="state"),
+        CheckConstraint("default_severity in ('P0', 'P1', 'P2', 'P3')", name="default_severity"),
+        CheckConstraint("resolve_timeout_s > 0", name="resolve_timeout"),
+        Index(
+            "uq_sources_tenant_id_name", "tenant_id", "name", unique=True, postgresql_where=text("state <> 'deleted'")
+        ),
+    )
+
+
+class SourceSecretRow(TenantScoped, Base):
+    """A secret at rest. Without an expiry it is the current one; a rotated one stays until its overlap ends."""
+
+    __tablename__ = "source_secrets"
+
+    source_id: Mapped[UUID]
+    ciphertext: Mapped[bytes]
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], name="fk_source_secrets_source"
+        ),
+        Index(
+            "uq_source_secrets_current",
+            "tenant_id",
+            "source_id",
+            unique=True,
+            postgresql_where=text("expires_at is null"),
+        ),
+    )
+
+
+class DeliveryRow(TenantScoped, Base):
+    """One verified request with its raw body, and what became of it.
+
+    Attributes:
+        stored_at: The server's clock, for the sweep and the purge; ``received_at`` is the process's.
+        shard: Which intake job of the tenant works it through.
+        reason: Stable code of why it was rejected or failed; ``detail`` says it in words.
+        external_id: The sender's id of the delivery, a label only.
+        conflicts_with: An earlier delivery that used the same signed id for another body.
+        attempts: Times it was taken up alone after a failure that was not its content's.
+    """
+
+    __tablename__ = "deliveries"
+
+    source_id: Mapped[UUID]
+    received_at: Mapped[datetime]
+    stored_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    shard: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    detail: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    external_id: Mapped[str | None] = mapped_column(Text)
+    replay_key: Mapped[bytes]
+    body_sha256: Mapped[bytes]
+    headers: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    body: Mapped[bytes] = mapped_column(deferred=True)
+    size_bytes: Mapped[int]
+    traceparent: Mapped[str | None] = mapped_column(Text)
+    conflicts_with: Mapped[UUID | None]
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    job_id: Mapped[UUID | None]
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    processed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("state in ('accepted', 'processed', 'rejected', 'failed')", name="state"),
+        Index(
+            "ix_deliveries_accepted", "tenant_id", "shard", "stored_at", postgresql_where=text("state = 'accepted'")
+        ),
+        Index("ix_deliveries_source", "tenant_id", "source_id", "id"),
+        Index("ix_deliveries_stored", "stored_at", postgresql_using="brin"),
+    )
+
+
+class ReplayKeyRow(Base):
+    """What makes a request "the same again", and the delivery that it was the first time."""
+
+    __tablename__ = "replay_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[UUID] = mapped_column(primary_key=True)
+    replay_key: Mapped[bytes] = mapped_column(primary_key=True)
+    delivery_id: Mapped[UUID]
+    body_sha256: Mapped[bytes]
+    hits: Mapped[int] = mapped_column(server_default=text("0"))
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_replay_keys_expires", "expires_at"),)
+
+
+class SourceRefusalRow(Base):
+    """How often requests to a source were refused in an hour, by reason; the sender is told none of it."""
+
+    __tablename__ = "source_refusals"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[UUID] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[datetime]
