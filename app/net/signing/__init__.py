@@ -1,0 +1,49 @@
+"""Verifying who sent a request, by profiles that are data.
+
+``get_profile("github")`` gives a compiled profile; ``verify(profile, request, secrets, now)`` judges a request
+over its raw bytes; ``load_secret`` prepares what the key ring decrypted.
+"""
+
+from app.net.signing.compiler import CompiledProfile, compile_profile, dummy_verify, verify
+from app.net.signing.format import Kind
+from app.net.signing.keys import (
+    InvalidSecret,
+    SecretNotGenerated,
+    generate_secret,
+    load_secret,
+    stored_form,
+    validate_secret,
+)
+from app.net.signing.profile import InvalidProfile, Profile, parse_profile
+from app.net.signing.shipped import ProfileNotFound, get_profile, load_profile, shipped_profiles
+from app.net.signing.signer import secret_query, sign
+from app.net.signing.verdicts import RefusalReason, Refused, Secret, SignedRequest, Strength, Verified
+
+__all__ = [
+    "CompiledProfile",
+    "InvalidProfile",
+    "InvalidSecret",
+    "Kind",
+    "Profile",
+    "ProfileNotFound",
+    "RefusalReason",
+    "Refused",
+    "Secret",
+    "SecretNotGenerated",
+    "SignedRequest",
+    "Strength",
+    "Verified",
+    "compile_profile",
+    "dummy_verify",
+    "generate_secret",
+    "get_profile",
+    "load_profile",
+    "load_secret",
+    "parse_profile",
+    "secret_query",
+    "shipped_profiles",
+    "sign",
+    "stored_form",
+    "validate_secret",
+    "verify",
+]

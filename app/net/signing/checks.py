@@ -1,0 +1,38 @@
+"""What all kinds share: the shape of a check, the refusals, and the work that a refusal must cost."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from app.net.signing.verdicts import RefusalReason, Refused, Secret, SignedRequest, Verified
+
+Check = Callable[[SignedRequest, Sequence[Secret], datetime], Verified | Refused]
+
+MISSING: Final = Refused(RefusalReason.MISSING)
+MALFORMED: Final = Refused(RefusalReason.MALFORMED)
+MISMATCH: Final = Refused(RefusalReason.MISMATCH)
+SKEW: Final = Refused(RefusalReason.SKEW)
+NO_SECRET: Final = Refused(RefusalReason.NO_SECRET)
+
+_NOBODYS_KEY: Final = secrets.token_bytes(32)
+_NOBODYS_SIGNATURE: Final = bytes(64)
+
+
+def active(candidates: Sequence[Secret], now: datetime) -> list[Secret]:
+    """This will return the secrets whose overlap has not ended."""
+    return [secret for secret in candidates if secret.expires_at is None or now < secret.expires_at]
+
+
+def refuse(refusal: Refused, request: SignedRequest) -> Refused:
+    """This will refuse before any key was used, at the price of having used one.
+
+    Without it, an unknown source, a missing header and a wrong signature would answer at different speeds,
+    and the difference grows with the body.
+    """
+    digest = hmac.digest(_NOBODYS_KEY, request.body, "sha256")
+    hmac.compare_digest(digest.hex().encode(), _NOBODYS_SIGNATURE)
+    return refusal

@@ -1,0 +1,151 @@
+"""Secrets of sources: what is accepted, how it is stored, how it becomes key bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from app.core.errors import Invalid
+from app.net.signing.format import KeySpec, Kind
+from app.net.signing.profile import SIGNING_KINDS, Profile
+from app.net.signing.verdicts import Secret
+
+MIN_KEY_BYTES: Final = 24
+MAX_SECRET_CHARS: Final = 1024
+_GENERATED_BYTES: Final = 32
+_PUBLIC_KEY_BYTES: Final = 32
+_URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+class InvalidSecret(Invalid):
+    """The secret cannot protect anything: empty, too short, or not in the profile's encoding."""
+
+    code = "signing.invalid_secret"
+    title = "The signing secret cannot be used"
+    hint = "Let Tocsin generate one, or take one of at least 24 random bytes."
+
+
+class SecretNotGenerated(Invalid):
+    """The secret is made by the sender: we hold a public key only."""
+
+    code = "signing.secret_not_generated"
+    title = "The sender generates the key of this profile"
+    hint = "Copy the sender's public key into the source."
+
+
+def validate_secret(profile: Profile, text: str) -> None:
+    """This will refuse a secret that must not be saved for a source of ``profile``.
+
+    Raises:
+        InvalidSecret: Empty, whitespace, a prefix alone, fewer than 24 bytes, too long or wrongly encoded.
+    """
+    if not text or text != text.strip() or any(not 0x20 < ord(c) < 0x7F for c in text.replace(" ", "_")):
+        raise InvalidSecret("a secret is printable ASCII without white space around it, and not empty")
+    if len(text) > MAX_SECRET_CHARS:
+        raise InvalidSecret(f"a secret has at most {MAX_SECRET_CHARS} characters")
+    protected = _protected_part(profile, text)
+    if len(protected) < MIN_KEY_BYTES:
+        raise InvalidSecret(f"the secret has {len(protected)} bytes; at least {MIN_KEY_BYTES} are needed")
+
+
+def _protected_part(profile: Profile, text: str) -> bytes:
+    """This will return the bytes whose number counts: the key, or the password behind a user name."""
+    if profile.kind is Kind.BASIC:
+        user, separator, password = text.partition(":")
+        if not separator or not user:
+            raise InvalidSecret("a basic credential is written user:password")
+        return password.encode()
+    if profile.kind is Kind.URL_SECRET and _URL_SAFE.fullmatch(text) is None:
+        raise InvalidSecret("a URL secret holds letters, digits and . _ ~ - only, so that it needs no escaping")
+    if profile.kind is Kind.TOKEN and " " in text:
+        raise InvalidSecret("a token holds no spaces")
+    key = decode_key(profile, text)
+    if profile.kind is Kind.ED25519:
+        _check_public_key(key)
+    return key
+
+
+def _check_public_key(key: bytes) -> None:
+    if len(key) != _PUBLIC_KEY_BYTES:
+        raise InvalidSecret(f"an Ed25519 public key has {_PUBLIC_KEY_BYTES} bytes, not {len(key)}")
+    Ed25519PublicKey.from_public_bytes(key)
+
+
+def generate_secret(profile: Profile) -> str:
+    """This will make a new random secret in the spelling that the sender of ``profile`` expects.
+
+    Raises:
+        SecretNotGenerated: The profile verifies with a public key; only the sender can make the pair.
+    """
+    if profile.kind is Kind.ED25519:
+        raise SecretNotGenerated
+    raw = secrets.token_bytes(_GENERATED_BYTES)
+    if profile.kind is Kind.BASIC:
+        return f"tocsin:{secrets.token_urlsafe(_GENERATED_BYTES)}"
+    encode: dict[str, Callable[[bytes], str]] = {
+        "utf8": lambda key: base64.urlsafe_b64encode(key).decode().rstrip("="),
+        "base64": lambda key: base64.b64encode(key).decode(),
+        "hex": lambda key: key.hex(),
+    }
+    return profile.key.strip_prefix + encode[profile.key.decode](raw)
+
+
+def decode_key(profile: Profile, text: str) -> bytes:
+    """This will turn the secret's text into key bytes by the profile's ``key`` rules.
+
+    Raises:
+        InvalidSecret: Nothing is left of it, or it is not in the declared encoding.
+    """
+    return _decode(profile.key, text)
+
+
+def _decode(spec: KeySpec, text: str) -> bytes:
+    stripped = text.removeprefix(spec.strip_prefix)
+    try:
+        if spec.decode == "base64":
+            # Senders print keys with and without padding; anything else outside the alphabet is refused.
+            key = base64.b64decode(stripped.rstrip("=") + "=" * (-len(stripped.rstrip("=")) % 4), validate=True)
+        elif spec.decode == "hex":
+            key = bytes.fromhex(stripped) if stripped.isalnum() else b""
+        else:
+            key = stripped.encode()
+    except (binascii.Error, ValueError):
+        raise InvalidSecret(f"the secret is not {spec.decode}") from None
+    if not key:
+        raise InvalidSecret("the secret is empty")
+    return key
+
+
+def stored_form(profile: Profile, text: str) -> bytes:
+    """This will return what is kept of a secret, to be encrypted by the key ring.
+
+    A signing key must be kept as it is. Of tokens and passwords the SHA-256 is enough: they are long and
+    random (``validate_secret``), so a slow hash would only slow the intake down.
+    """
+    if profile.kind in SIGNING_KINDS:
+        return text.encode()
+    return hashlib.sha256(text.encode()).digest()
+
+
+def load_secret(profile: Profile, stored: bytes, *, secret_id: str, expires_at: datetime | None = None) -> Secret:
+    """This will prepare a stored secret for ``verify``; do it once and keep the result.
+
+    Raises:
+        InvalidSecret: The stored form does not decode. A source must then be treated as having no secret.
+    """
+    if profile.kind in SIGNING_KINDS:
+        key = decode_key(profile, stored.decode())
+        if profile.kind is Kind.ED25519:
+            _check_public_key(key)
+        return Secret(secret_id, key, expires_at)
+    if len(stored) != hashlib.sha256().digest_size:
+        raise InvalidSecret("the stored digest has a wrong length")
+    return Secret(secret_id, stored, expires_at)
