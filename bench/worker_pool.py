@@ -57,7 +57,7 @@ def worker(pool: str, concurrency: int, bare: bool) -> None:
 
     from app.settings import Settings
     from workers.bindings import bind
-    from workers.celery_app import make_celery
+    from workers.celery_app import make_celery, run_worker
     from workers.queues import RUN_JOB, broker_queue
     from workers.runtime import WorkerRuntime
 
@@ -75,15 +75,11 @@ def worker(pool: str, concurrency: int, bare: bool) -> None:
         bind(app, runtime)
         if pool == "prefork":
             # Each child has its own loop and engine; the parent has none.
-            for receiver in list(signals.worker_init.receivers):
-                signals.worker_init.disconnect(receiver[1])
-            signals.worker_init.receivers = []
+            for signal in (signals.worker_init, signals.worker_shutting_down, signals.worker_shutdown):
+                signal.receivers = []
             signals.worker_process_init.connect(lambda **_: runtime.start(), weak=False)
-    app.worker_main(
-        ["worker", f"--pool={pool}", f"--concurrency={concurrency}", "--loglevel=ERROR", "--quiet"]
-        + [f"--queues={broker_queue('maintenance', prefix=settings.redis.key_prefix)}"]
-        + ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    )
+    queue = broker_queue("maintenance", prefix=settings.redis.key_prefix)
+    run_worker(app, pool=pool, concurrency=concurrency, queues=[queue])
 
 
 @contextmanager

@@ -7,6 +7,8 @@ no Celery retry, no result backend: timers, attempts and outcomes are columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from celery import Celery
 from kombu import Exchange
 from kombu import Queue as BrokerQueue
@@ -49,3 +51,22 @@ def make_celery(settings: Settings) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+def run_worker(app: Celery, *, pool: str, concurrency: int, queues: Sequence[str]) -> None:
+    """This will run a worker in this process until it is told to stop, then exit with its status.
+
+    Gossip, mingle and heartbeats are off: workers need not know of each other, the table does.
+    """
+    worker = app.Worker(
+        pool=pool,
+        concurrency=concurrency,
+        queues=list(queues),
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    raise SystemExit(worker.exitcode)

@@ -7,7 +7,7 @@ import sys
 
 from app.settings import Settings
 from workers.bindings import bind
-from workers.celery_app import make_celery
+from workers.celery_app import make_celery, run_worker
 from workers.queues import ALL_QUEUES, broker_queue
 from workers.runtime import WorkerRuntime
 
@@ -28,20 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     concurrency = options.concurrency or settings.jobs.worker_concurrency
     app = make_celery(settings)
     bind(app, WorkerRuntime(settings, queues=queues, concurrency=concurrency))
-    names = ",".join(broker_queue(queue, prefix=settings.redis.key_prefix) for queue in queues)
-    app.worker_main(
-        [
-            "worker",
-            "--pool=threads",
-            f"--concurrency={concurrency}",
-            f"--queues={names}",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            "--loglevel=WARNING",
-            "--quiet",
-        ]
-    )
+    names = [broker_queue(queue, prefix=settings.redis.key_prefix) for queue in queues]
+    run_worker(app, pool="threads", concurrency=concurrency, queues=names)
 
 
 if __name__ == "__main__":
