@@ -12,7 +12,7 @@ K = TypeVar("K")
 
 RRF_K = 60
 # Weights by measurement on duplicate bug reports: fusion wins at ten hits, plain BM25 at one, so it weighs more.
-ARM_WEIGHTS: Mapping[str, float] = {"words": 1.3, "title": 1.0, "signature": 1.2}
+ARM_WEIGHTS: Mapping[str, float] = {"words": 1.3, "title": 1.0, "signature": 1.2, "facts": 1.2}
 QUERY_TERMS = 12
 
 

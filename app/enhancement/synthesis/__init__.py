@@ -1,0 +1,1 @@
+"""Models that may write a note, one package per kind of API."""
