@@ -4,7 +4,8 @@
 over its raw bytes; ``load_secret`` prepares what the key ring decrypted.
 """
 
-from app.net.signing.compiler import CompiledProfile, compile_profile, dummy_verify, verify
+from app.net.signing.checks import CompiledProfile
+from app.net.signing.compiler import compile_profile, dummy_verify, verify
 from app.net.signing.format import Kind
 from app.net.signing.keys import (
     InvalidSecret,

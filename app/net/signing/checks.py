@@ -5,10 +5,13 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from app.net.signing.verdicts import RefusalReason, Refused, Secret, SignedRequest, Verified
+from app.net.signing.format import Kind, Limits, Responses
+from app.net.signing.profile import Profile
+from app.net.signing.verdicts import RefusalReason, Refused, Secret, SignedRequest, Strength, Verified
 
 Check = Callable[[SignedRequest, Sequence[Secret], datetime], Verified | Refused]
 
@@ -20,6 +23,34 @@ NO_SECRET: Final = Refused(RefusalReason.NO_SECRET)
 
 _NOBODYS_KEY: Final = secrets.token_bytes(32)
 _NOBODYS_SIGNATURE: Final = bytes(64)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledProfile:
+    """A profile that proved itself on its vectors, with its check."""
+
+    profile: Profile
+    check: Check = field(repr=False)
+
+    @property
+    def slug(self) -> str:
+        return self.profile.slug
+
+    @property
+    def kind(self) -> Kind:
+        return self.profile.kind
+
+    @property
+    def strength(self) -> Strength:
+        return self.profile.strength
+
+    @property
+    def limits(self) -> Limits:
+        return self.profile.limits
+
+    @property
+    def responses(self) -> Responses:
+        return self.profile.responses
 
 
 def active(candidates: Sequence[Secret], now: datetime) -> list[Secret]:

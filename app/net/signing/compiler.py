@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from app.net.signing.checks import MISMATCH, Check, refuse
+from app.net.signing.checks import MISMATCH, CompiledProfile, refuse
 from app.net.signing.format import Vector
 from app.net.signing.keys import load_secret, stored_form
 from app.net.signing.profile import SIGNING_KINDS, InvalidProfile, Profile
@@ -16,18 +15,6 @@ from app.net.signing.token_check import compile_token_check
 from app.net.signing.verdicts import Refused, Secret, SignedRequest, Verified
 
 MIN_REFUSED_VECTORS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledProfile:
-    """A profile that proved itself on its vectors, with its check."""
-
-    profile: Profile
-    check: Check = field(repr=False)
-
-    @property
-    def slug(self) -> str:
-        return self.profile.slug
 
 
 def verify(
@@ -83,7 +70,7 @@ def judge_vector(compiled: CompiledProfile, vector: Vector) -> str:
         vector.body_bytes,
     )
     secrets = [
-        load_secret(compiled.profile, stored_form(compiled.profile, text), secret_id=str(index))
+        load_secret(compiled, stored_form(compiled, text), secret_id=str(index))
         for index, text in enumerate(vector.secrets)
     ]
     verdict = verify(compiled, request, secrets, vector.now)

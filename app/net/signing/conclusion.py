@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from app.net.signing.checks import MALFORMED, SKEW
 from app.net.signing.fields import clean_id, parse_json, pointer_reader, timestamp_parser, to_datetime
@@ -16,17 +16,14 @@ _MAX_HANDSHAKE_BYTES: Final = 8192
 _MAX_CHALLENGE_CHARS: Final = 1024
 
 
-class Evidence(NamedTuple):
-    """What the signature check read on its way."""
+Claims = tuple[bytes, list[bytes], float | None, bytes | None]
+"""What a request says before anything of it is believed: signed bytes, signatures, seconds, raw id."""
 
-    message: bytes
-    body: bytes
-    seconds: float | None
-    id_raw: bytes | None
-    secret_id: str
+Conclude = Callable[[Claims, bytes, str, datetime], Verified | Refused]
+"""From the claims, the body, the id of the secret that matched and the time to the verdict."""
 
-
-Conclude = Callable[[Evidence, datetime], Verified | Refused]
+TimeReader = Callable[[float | None, object], float | None]
+IdReader = Callable[[bytes | None, object], str | None]
 
 
 def replay_key_of_id(delivery_id: str) -> bytes:
@@ -48,34 +45,28 @@ def compile_conclusion(profile: Profile) -> Conclude:
     read_time, read_id = _time_reader(profile), _id_reader(profile)
     is_stale = _staleness(profile)
     strength, by_id = profile.strength, profile.keys_replay_by_id
-    long_window, byte_window = profile.replay_window, profile.byte_replay_window
+    id_window, byte_window = profile.replay_window, profile.byte_replay_window
     id_is_signed = profile.delivery_id is not None and profile.delivery_id.signed
     judges_time = profile.timestamp is not None and profile.timestamp.signed
     shakes_hands = profile.handshake == "slack_url_verification"
 
-    def conclude(evidence: Evidence, now: datetime) -> Verified | Refused:
-        document = parse_json(evidence.body) if needs_document(evidence.body) else None
-        seconds = read_time(evidence, document)
+    def conclude(claims: Claims, body: bytes, secret_id: str, now: datetime) -> Verified | Refused:
+        message, _, seconds, id_raw = claims
+        document = parse_json(body) if needs_document(body) else None
+        seconds = read_time(seconds, document)
         if judges_time:
             if seconds is None:
                 return MALFORMED
             if is_stale(seconds, now):
                 return SKEW
-        delivery_id = read_id(evidence, document)
+        delivery_id = read_id(id_raw, document)
         if by_id and delivery_id is not None:
-            key, window = replay_key_of_id(delivery_id), long_window
+            key, window = replay_key_of_id(delivery_id), id_window
         else:
-            key, window = replay_key_of_bytes(evidence.message), byte_window
-        return Verified(
-            strength,
-            delivery_id,
-            id_is_signed,
-            to_datetime(seconds) if seconds is not None else None,
-            key,
-            window,
-            evidence.secret_id,
-            _challenge_of(document) if shakes_hands else None,
-        )
+            key, window = replay_key_of_bytes(message), byte_window
+        time = to_datetime(seconds) if seconds is not None else None
+        challenge = _challenge_of(document) if shakes_hands else None
+        return Verified(strength, delivery_id, id_is_signed, time, key, window, secret_id, challenge)
 
     return conclude
 
@@ -92,25 +83,25 @@ def _document_need(profile: Profile) -> Callable[[bytes], bool]:
     return lambda _body: False
 
 
-def _time_reader(profile: Profile) -> Callable[[Evidence, object], float | None]:
+def _time_reader(profile: Profile) -> TimeReader:
     spec = profile.timestamp
     if spec is None or spec.json_pointer is None:
-        return lambda evidence, _document: evidence.seconds
+        return lambda seconds, _document: seconds
     read, parse = pointer_reader(spec.json_pointer), timestamp_parser(spec)
 
-    def from_document(_evidence: Evidence, document: object) -> float | None:
+    def from_document(_seconds: float | None, document: object) -> float | None:
         raw = read(document)
         return parse(raw) if raw is not None else None
 
     return from_document
 
 
-def _id_reader(profile: Profile) -> Callable[[Evidence, object], str | None]:
+def _id_reader(profile: Profile) -> IdReader:
     spec = profile.delivery_id
     if spec is None or spec.json_pointer is None:
-        return lambda evidence, _document: clean_id(evidence.id_raw)
+        return lambda id_raw, _document: clean_id(id_raw)
     read = pointer_reader(spec.json_pointer)
-    return lambda _evidence, document: clean_id(read(document))
+    return lambda _id_raw, document: clean_id(read(document))
 
 
 def _staleness(profile: Profile) -> Callable[[float, datetime], bool]:

@@ -7,13 +7,13 @@ import binascii
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from app.core.errors import Invalid
+from app.net.signing.checks import CompiledProfile
 from app.net.signing.format import KeySpec, Kind
 from app.net.signing.profile import SIGNING_KINDS, Profile
 from app.net.signing.verdicts import Secret
@@ -41,7 +41,7 @@ class SecretNotGenerated(Invalid):
     hint = "Copy the sender's public key into the source."
 
 
-def validate_secret(profile: Profile, text: str) -> None:
+def validate_secret(profile: CompiledProfile, text: str) -> None:
     """This will refuse a secret that must not be saved for a source of ``profile``.
 
     Raises:
@@ -51,7 +51,7 @@ def validate_secret(profile: Profile, text: str) -> None:
         raise InvalidSecret("a secret is printable ASCII without white space around it, and not empty")
     if len(text) > MAX_SECRET_CHARS:
         raise InvalidSecret(f"a secret has at most {MAX_SECRET_CHARS} characters")
-    protected = _protected_part(profile, text)
+    protected = _protected_part(profile.profile, text)
     if len(protected) < MIN_KEY_BYTES:
         raise InvalidSecret(f"the secret has {len(protected)} bytes; at least {MIN_KEY_BYTES} are needed")
 
@@ -79,7 +79,7 @@ def _check_public_key(key: bytes) -> None:
     Ed25519PublicKey.from_public_bytes(key)
 
 
-def generate_secret(profile: Profile) -> str:
+def generate_secret(profile: CompiledProfile) -> str:
     """This will make a new random secret in the spelling that the sender of ``profile`` expects.
 
     Raises:
@@ -90,12 +90,14 @@ def generate_secret(profile: Profile) -> str:
     raw = secrets.token_bytes(_GENERATED_BYTES)
     if profile.kind is Kind.BASIC:
         return f"tocsin:{secrets.token_urlsafe(_GENERATED_BYTES)}"
-    encode: dict[str, Callable[[bytes], str]] = {
-        "utf8": lambda key: base64.urlsafe_b64encode(key).decode().rstrip("="),
-        "base64": lambda key: base64.b64encode(key).decode(),
-        "hex": lambda key: key.hex(),
-    }
-    return profile.key.strip_prefix + encode[profile.key.decode](raw)
+    spec = profile.profile.key
+    if spec.decode == "base64":
+        text = base64.b64encode(raw).decode()
+    elif spec.decode == "hex":
+        text = raw.hex()
+    else:
+        text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return spec.strip_prefix + text
 
 
 def decode_key(profile: Profile, text: str) -> bytes:
@@ -124,7 +126,7 @@ def _decode(spec: KeySpec, text: str) -> bytes:
     return key
 
 
-def stored_form(profile: Profile, text: str) -> bytes:
+def stored_form(profile: CompiledProfile, text: str) -> bytes:
     """This will return what is kept of a secret, to be encrypted by the key ring.
 
     A signing key must be kept as it is. Of tokens and passwords the SHA-256 is enough: they are long and
@@ -135,14 +137,16 @@ def stored_form(profile: Profile, text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def load_secret(profile: Profile, stored: bytes, *, secret_id: str, expires_at: datetime | None = None) -> Secret:
+def load_secret(
+    profile: CompiledProfile, stored: bytes, *, secret_id: str, expires_at: datetime | None = None
+) -> Secret:
     """This will prepare a stored secret for ``verify``; do it once and keep the result.
 
     Raises:
         InvalidSecret: The stored form does not decode. A source must then be treated as having no secret.
     """
     if profile.kind in SIGNING_KINDS:
-        key = decode_key(profile, stored.decode())
+        key = decode_key(profile.profile, stored.decode("utf-8", "replace"))
         if profile.kind is Kind.ED25519:
             _check_public_key(key)
         return Secret(secret_id, key, expires_at)

@@ -10,7 +10,8 @@ from types import MappingProxyType
 import yaml
 
 from app.core.errors import NotFound
-from app.net.signing.compiler import CompiledProfile, compile_profile
+from app.net.signing.checks import CompiledProfile
+from app.net.signing.compiler import compile_profile
 from app.net.signing.profile import InvalidProfile, parse_profile
 
 

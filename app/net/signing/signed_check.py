@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from app.net.signing.checks import MALFORMED, MISMATCH, MISSING, NO_SECRET, Check, active, refuse
-from app.net.signing.conclusion import Evidence, compile_conclusion
+from app.net.signing.conclusion import Claims, compile_conclusion
 from app.net.signing.fields import compile_picker, first_present, id_pattern, text_pattern, timestamp_parser
 from app.net.signing.profile import Profile
 from app.net.signing.signatures import compile_matcher, compile_shape, compile_splitter
@@ -18,15 +17,6 @@ from app.net.signing.verdicts import Refused, Secret, SignedRequest, Verified
 Found = dict[bytes, bytes]
 PartReader = Callable[[SignedRequest, Found, bytes | None, bytes | None], bytes | None]
 MessageReader = Callable[[SignedRequest, Found, bytes | None, bytes | None], bytes | Refused]
-
-
-class _Read(NamedTuple):
-    """What one request says, before anything of it is believed."""
-
-    message: bytes
-    signatures: list[bytes]
-    seconds: float | None
-    id_raw: bytes | None
 
 
 def compile_signed_check(profile: Profile) -> Check:
@@ -41,7 +31,7 @@ def compile_signed_check(profile: Profile) -> Check:
         claims = read(request)
         if isinstance(claims, Refused):
             return refuse(claims, request)
-        message, signatures, seconds, id_raw = claims
+        message, signatures = claims[0], claims[1]
         matched: Secret | None = None
         for secret in usable:
             # No early exit: which of the secrets matched must not show in the time.
@@ -49,18 +39,18 @@ def compile_signed_check(profile: Profile) -> Check:
                 matched = secret
         if matched is None:
             return MISMATCH if is_well_formed(signatures) else MALFORMED
-        return conclude(Evidence(message, request.body, seconds, id_raw, matched.id), now)
+        return conclude(claims, request.body, matched.id, now)
 
     return check
 
 
-def _compile_reader(profile: Profile) -> Callable[[SignedRequest], _Read | Refused]:
+def _compile_reader(profile: Profile) -> Callable[[SignedRequest], Claims | Refused]:
     """This will return the function that takes a request apart into signatures and signed bytes."""
     pick = compile_picker(_header_names(profile), profile.limits.max_header_bytes)
     read_signatures, assemble = _compile_signatures(profile), _compile_message(profile)
     read_time, read_id = _compile_time(profile), _compile_id(profile)
 
-    def read(request: SignedRequest) -> _Read | Refused:
+    def read(request: SignedRequest) -> Claims | Refused:
         found = pick(request.headers)
         if found is None:
             return MALFORMED
@@ -73,7 +63,7 @@ def _compile_reader(profile: Profile) -> Callable[[SignedRequest], _Read | Refus
             return time
         id_raw = read_id(found)
         message = assemble(request, found, time[0], id_raw)
-        return message if isinstance(message, Refused) else _Read(message, signatures, time[1], id_raw)
+        return message if isinstance(message, Refused) else (message, signatures, time[1], id_raw)
 
     return read
 

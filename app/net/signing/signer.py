@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.net.signing.compiler import CompiledProfile
+from app.net.signing.checks import CompiledProfile
 from app.net.signing.format import Kind, ListFormat, PrefixFormat, TimestampSpec
 from app.net.signing.keys import InvalidSecret, decode_key
 from app.net.signing.profile import SIGNING_KINDS, Profile

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from app.net.signing.checks import MALFORMED, MISMATCH, MISSING, NO_SECRET, Check, active, refuse
-from app.net.signing.conclusion import Evidence, compile_conclusion
+from app.net.signing.conclusion import compile_conclusion
 from app.net.signing.fields import compile_picker, first_present
 from app.net.signing.format import Kind
 from app.net.signing.profile import Profile
@@ -51,7 +51,7 @@ def compile_token_check(profile: Profile) -> Check:
         if matched is None:
             return refuse(MISMATCH, request)
         id_raw = read_id(found) if read_id is not None else None
-        return conclude(Evidence(request.body, request.body, None, id_raw, matched.id), now)
+        return conclude((request.body, [], None, id_raw), request.body, matched.id, now)
 
     return check
 
