@@ -71,3 +71,12 @@ class TicketReceived:
     description: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertsExpected:
+    """Alerts of a source with a resolve time-out were seen firing; by ``due_at`` they are over unless seen again."""
+
+    tenant_id: TenantId
+    source_id: SourceId
+    due_at: datetime

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
 
 from app.core.ids import AlertId, IncidentId, SourceId
-from app.incidents.rules.states import AlertStatus, IncidentState, Outcome, Severity
+from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState, Severity
 
 __all__ = [
     "AlertEvent",
+    "AlertOutcome",
     "AlertStatus",
+    "AlertView",
     "AppliedAlert",
     "IncidentState",
+    "IncidentView",
     "Link",
-    "Outcome",
     "Severity",
     "SourceFacts",
     "TicketRef",
+    "TimelineEntryView",
 ]
 
 
@@ -109,5 +116,97 @@ class AppliedAlert:
 
     alert_id: AlertId | None
     incident_id: IncidentId | None
-    outcome: Outcome
+    outcome: AlertOutcome
     reason: str
+
+
+class _View(BaseModel):
+    """A row as callers see it; the tenant is theirs and is not repeated."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class IncidentView(_View):
+    """One incident.
+
+    Attributes:
+        number: Counts up within the tenant, for people.
+        started_at: When it began, by the sender's clock; ``created_at`` is when it was opened here.
+        labels: What its first alerts have in common.
+        ticket: The ticket that it came from.
+    """
+
+    id: UUID
+    number: int
+    title: str
+    state: IncidentState
+    severity: Severity
+    source_id: UUID
+    source_kind: str
+    source_name: str
+    alert_name: str
+    labels: dict[str, str]
+    group_labels: dict[str, str]
+    assignee: str | None
+    ticket: dict[str, str] | None
+    started_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    resolved_at: datetime | None
+    resolved_by: str | None
+
+
+class AlertView(_View):
+    """One episode of an alert, from its firing to its resolve.
+
+    Attributes:
+        dedup_key: The alert's identity within its source, as stored.
+        name: The label ``alertname`` where there is one, else the title.
+        count: Firings seen, repeats included.
+        late_count: Events that came too late to matter.
+        expires_at: When it counts as over unless its sender speaks again; null is never.
+    """
+
+    id: UUID
+    incident_id: UUID
+    source_id: UUID
+    dedup_key: str
+    status: AlertStatus
+    severity: Severity
+    raw_severity: str
+    title: str
+    name: str
+    description: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    links: list[dict[str, str]]
+    warnings: list[str]
+    ticket: dict[str, str] | None
+    started_at: datetime
+    last_event_at: datetime
+    first_seen_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime | None
+    resolved_at: datetime | None
+    resolve_reason: str | None
+    count: int
+    late_count: int
+    first_delivery_id: UUID | None
+    last_delivery_id: UUID | None
+
+
+class TimelineEntryView(_View):
+    """One line of an incident's history: who or what did what, and why."""
+
+    id: UUID
+    incident_id: UUID
+    at: datetime
+    actor_kind: str
+    actor_id: str
+    actor_name: str
+    kind: str
+    summary: str
+    reason: str
+    data: dict[str, Any]

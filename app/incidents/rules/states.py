@@ -24,7 +24,7 @@ class AlertStatus(StrEnum):
     RESOLVED = "resolved"
 
 
-class Outcome(StrEnum):
+class AlertOutcome(StrEnum):
     """What became of one alert event.
 
     ``late`` means that a newer event of the same alert had been applied before; ``ignored`` means that the event

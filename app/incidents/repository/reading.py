@@ -1,0 +1,180 @@
+"""Reading incidents, alerts and timelines, one page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Select, Text, any_, func, literal, select, text
+
+from app.db.tenancy import TenantSession
+from app.incidents.models import FIRING, OPEN, AlertRow, IncidentRow, TimelineRow
+from app.incidents.rules.states import AlertStatus, IncidentState, Severity
+
+# The conditions of partial indexes are written out: a prepared statement's generic plan could not match a parameter.
+# Batches write by plain SQL, so a row that the session has seen before may be old.
+_FRESH = {"populate_existing": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncidentFilter:
+    """Which incidents; None and empty mean "any".
+
+    Attributes:
+        since: Opened at or after.
+        until: Opened before.
+        title_contains: Matched within the title, without regard to case.
+    """
+
+    states: tuple[IncidentState, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    source_id: UUID | None = None
+    assignee: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    title_contains: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertFilter:
+    """Which alerts; None and empty mean "any"."""
+
+    statuses: tuple[AlertStatus, ...] = ()
+    severities: tuple[Severity, ...] = ()
+    source_id: UUID | None = None
+    incident_id: UUID | None = None
+    dedup_key: str | None = None
+
+
+async def find_incident(session: TenantSession, *, incident_id: UUID) -> IncidentRow | None:
+    """This will return the incident, or None."""
+    query = select(IncidentRow).where(IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == incident_id)
+    return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+
+
+async def find_open_in_group(session: TenantSession, *, source_id: UUID, group_key: str) -> UUID | None:
+    """This will return the group's open incident, or None."""
+    query = select(IncidentRow.id).where(
+        IncidentRow.tenant_id == session.tenant_id,
+        IncidentRow.source_id == source_id,
+        IncidentRow.group_key == group_key,
+        text(OPEN),
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
+async def list_incidents(
+    session: TenantSession, *, wanted: IncidentFilter, before: UUID | None, limit: int
+) -> Sequence[IncidentRow]:
+    """This will return up to ``limit`` incidents, newest first, older than the id ``before``."""
+    query = select(IncidentRow).where(IncidentRow.tenant_id == session.tenant_id)
+    query = _among(query, IncidentRow.state, [state.value for state in wanted.states])
+    query = _among(query, IncidentRow.severity, [severity.value for severity in wanted.severities])
+    if wanted.source_id is not None:
+        query = query.where(IncidentRow.source_id == wanted.source_id)
+    if wanted.assignee is not None:
+        query = query.where(IncidentRow.assignee == wanted.assignee)
+    if wanted.since is not None:
+        query = query.where(IncidentRow.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(IncidentRow.created_at < wanted.until)
+    if wanted.title_contains is not None:
+        # A position, not a pattern: nothing in the text has a meaning to the database.
+        query = query.where(func.strpos(func.lower(IncidentRow.title), wanted.title_contains.lower()) > 0)
+    if before is not None:
+        query = query.where(IncidentRow.id < before)
+    query = query.order_by(IncidentRow.id.desc()).limit(limit)
+    return (await session.scalars(query.execution_options(**_FRESH))).all()
+
+
+async def find_alert(session: TenantSession, *, alert_id: UUID) -> AlertRow | None:
+    """This will return the alert, or None."""
+    query = select(AlertRow).where(AlertRow.tenant_id == session.tenant_id, AlertRow.id == alert_id)
+    return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+
+
+async def list_alerts(
+    session: TenantSession, *, wanted: AlertFilter, before: UUID | None, limit: int
+) -> Sequence[AlertRow]:
+    """This will return up to ``limit`` alerts, newest first, older than the id ``before``."""
+    query = select(AlertRow).where(AlertRow.tenant_id == session.tenant_id)
+    query = _among(query, AlertRow.status, [status.value for status in wanted.statuses])
+    query = _among(query, AlertRow.severity, [severity.value for severity in wanted.severities])
+    if wanted.source_id is not None:
+        query = query.where(AlertRow.source_id == wanted.source_id)
+    if wanted.incident_id is not None:
+        query = query.where(AlertRow.incident_id == wanted.incident_id)
+    if wanted.dedup_key is not None:
+        query = query.where(AlertRow.dedup_key == wanted.dedup_key)
+    if before is not None:
+        query = query.where(AlertRow.id < before)
+    query = query.order_by(AlertRow.id.desc()).limit(limit)
+    return (await session.scalars(query.execution_options(**_FRESH))).all()
+
+
+async def list_timeline(
+    session: TenantSession, *, incident_id: UUID, after: UUID | None, limit: int
+) -> Sequence[TimelineRow]:
+    """This will return up to ``limit`` entries, oldest first, newer than the id ``after``."""
+    query = select(TimelineRow).where(
+        TimelineRow.tenant_id == session.tenant_id, TimelineRow.incident_id == incident_id
+    )
+    if after is not None:
+        query = query.where(TimelineRow.id > after)
+    return (await session.scalars(query.order_by(TimelineRow.id).limit(limit))).all()
+
+
+async def list_alert_statuses(session: TenantSession, *, incident_id: UUID, name: str | None) -> Sequence[str]:
+    """This will return the statuses of the incident's alerts, or of those called ``name``."""
+    query = select(AlertRow.status).where(AlertRow.tenant_id == session.tenant_id, AlertRow.incident_id == incident_id)
+    if name is not None:
+        query = query.where(AlertRow.name == name)
+    return (await session.scalars(query.distinct())).all()
+
+
+async def find_group_of(session: TenantSession, *, incident_id: UUID) -> tuple[UUID, str] | None:
+    """This will return the incident's source and group key, or None where there is no such incident."""
+    query = select(IncidentRow.source_id, IncidentRow.group_key).where(
+        IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == incident_id
+    )
+    row = (await session.execute(query)).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def list_expired_keys(session: TenantSession, *, source_id: UUID, now: datetime, limit: int) -> Sequence[str]:
+    """This will return dedup keys of firing alerts past their time-out, longest overdue first; nothing is locked."""
+    query = (
+        select(AlertRow.dedup_key)
+        .where(
+            AlertRow.tenant_id == session.tenant_id,
+            AlertRow.source_id == source_id,
+            text(FIRING),
+            AlertRow.expires_at <= now,
+        )
+        .order_by(AlertRow.expires_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def find_next_expiry(session: TenantSession, *, source_id: UUID) -> datetime | None:
+    """This will return when the next firing alert of the source times out, or None where none does."""
+    query = (
+        select(AlertRow.expires_at)
+        .where(
+            AlertRow.tenant_id == session.tenant_id,
+            AlertRow.source_id == source_id,
+            text(FIRING),
+            AlertRow.expires_at.is_not(None),
+        )
+        .order_by(AlertRow.expires_at)
+        .limit(1)
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
+def _among(query: Select[Any], column: Any, values: Sequence[str]) -> Select[Any]:
+    return query.where(column == any_(literal(list(values), ARRAY(Text)))) if values else query
