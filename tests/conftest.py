@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.fixtures.api",
     "tests.fixtures.clock",
     "tests.fixtures.database",
-    "tests.fixtures.redis",
     "tests.fixtures.process",
+    "tests.fixtures.redis",
+    "tests.fixtures.stack",
+    "tests.fixtures.tokens",
 ]

@@ -1,0 +1,132 @@
+"""``Idempotency-Key`` on writes: the first answer is stored in the transaction of its effect, and repeated.
+
+A client that did not hear the answer sends the same request with the same key and gets the same answer, marked
+``Idempotency-Replayed: true``. The key's row is inserted before the work: a second request with the same key waits on it and
+then replays. The same key with another request is refused, as it is a mistake of the caller's.
+
+Source: draft-ietf-httpapi-idempotency-key-header-07, section 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.core.errors import Invalid
+from app.core.ids import new_id
+from app.db.tenancy import TenantSession
+from app.http.json import to_json
+from app.http.models import IdempotencyRow
+from app.settings import Settings
+
+HEADER = "Idempotency-Key"
+MAX_KEY = 255
+MAX_STORED_BYTES = 1_000_000
+
+
+class IdempotencyMismatch(Invalid):
+    """The key was used for a different request."""
+
+    code = "idempotency.mismatch"
+    title = "This Idempotency-Key belongs to a different request"
+    hint = "Use a new key for a new request; repeat a request byte for byte under its old key."
+
+
+class IdempotencyKeyInvalid(Invalid):
+    """The key is empty, too long or not printable ASCII."""
+
+    code = "idempotency.key_invalid"
+    title = "The Idempotency-Key is not valid"
+    hint = "Send 1 to 255 printable ASCII characters, a UUID for example."
+
+
+async def idempotent(
+    request: Request,
+    session: TenantSession,
+    *,
+    principal_id: str,
+    now: datetime,
+    produce: Callable[[], Awaitable[BaseModel]],
+    status: int = 200,
+) -> Response:
+    """This will run ``produce`` once per key and repeat its answer after that; without a key it just runs.
+
+    Args:
+        request: The request; its method, path and body are what the key stands for.
+        session: The transaction that ``produce`` works in.
+        principal_id: Whose key it is.
+        now: The current time.
+        produce: Does the work and returns the answer's body.
+        status: Status of the answer.
+
+    Raises:
+        IdempotencyMismatch: The key stands for another request.
+        IdempotencyKeyInvalid: The key is not usable.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return _answer(to_json(await produce()), status)
+    if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise IdempotencyKeyInvalid
+    digest = hashlib.sha256(
+        b"\x00".join([request.method.encode(), request.url.path.encode(), await request.body()])
+    ).digest()
+    hours = request.app.state.resources.get(Settings).http.idempotency_hours
+    if not await _reserve(session, principal_id, key, digest, now, now + timedelta(hours=hours)):
+        return await _replay(session, principal_id, key, digest)
+    body = to_json(await produce())
+    row = await _find(session, principal_id, key)
+    row.status, row.response = status, body[:MAX_STORED_BYTES]
+    await session.flush()
+    return _answer(body, status)
+
+
+async def _reserve(
+    session: TenantSession, principal_id: str, key: str, digest: bytes, now: datetime, expires_at: datetime
+) -> bool:
+    """Insert the key's row; False where it exists. Waits for a concurrent request that holds the same key."""
+    values = {
+        "tenant_id": session.tenant_id,
+        "id": new_id(),
+        "principal_id": principal_id,
+        "key": key,
+        "request_hash": digest,
+        "created_at": now,
+        "expires_at": expires_at,
+    }
+    statement = insert(IdempotencyRow).values(values)
+    # An expired key starts over: its row is taken as if it were new.
+    renewed = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "principal_id", "key"],
+        set_={"request_hash": digest, "created_at": now, "expires_at": expires_at, "status": None, "response": None},
+        where=IdempotencyRow.expires_at <= now,
+    ).returning(IdempotencyRow.id)
+    return (await session.execute(renewed)).scalar_one_or_none() is not None
+
+
+async def _find(session: TenantSession, principal_id: str, key: str) -> IdempotencyRow:
+    statement = select(IdempotencyRow).where(
+        IdempotencyRow.tenant_id == session.tenant_id,
+        IdempotencyRow.principal_id == principal_id,
+        IdempotencyRow.key == key,
+    )
+    return (await session.execute(statement)).scalar_one()
+
+
+async def _replay(session: TenantSession, principal_id: str, key: str, digest: bytes) -> Response:
+    row = await _find(session, principal_id, key)
+    if row.request_hash != digest:
+        raise IdempotencyMismatch
+    return _answer(row.response or b"", row.status or 200, replayed=True)
+
+
+def _answer(body: bytes, status: int, *, replayed: bool = False) -> Response:
+    headers = {"Idempotency-Replayed": "true"} if replayed else None
+    return Response(body, status_code=status, media_type="application/json", headers=headers)

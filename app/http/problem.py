@@ -1,0 +1,189 @@
+"""RFC 9457 problem details: the one place where failures become HTTP.
+
+A problem has a stable ``code`` and a ``hint`` that says what to do. What was not anticipated is a bug: the caller gets
+the request id and nothing else, the log gets everything.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from app.core import errors
+from app.core.errors import TocsinError, Unavailable
+from app.http.json import to_json
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+# Category to status: the only such table.
+STATUS_BY_CATEGORY: dict[type[TocsinError], int] = {
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Invalid: 422,
+    errors.MalformedRequest: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.Unavailable: 503,
+}
+_CODE_BY_STATUS = {404: "route.not_found", 405: "route.method_not_allowed", 400: "malformed", 413: "payload_too_large"}
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="URI reference of the kind of problem.", examples=["/problems/incident.not_found"])
+    title: str = Field(description="What happened; the same for each occurrence.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What happened this time.")
+    code: str = Field(description="Stable identifier to program against.")
+    hint: str = Field("", description="What to do about it.")
+    request_id: str = Field("", description="Quote this when asking for help.")
+
+
+class FieldError(BaseModel):
+    """One field that is wrong."""
+
+    where: str = Field(description="Where it is, as body.name or query.limit.")
+    message: str
+
+
+class ValidationProblem(Problem):
+    """A problem with the fields that are wrong."""
+
+    errors: list[FieldError]
+
+
+def status_of(error: TocsinError) -> int:
+    """This will return the HTTP status of an anticipated failure by its category."""
+    for category, status in STATUS_BY_CATEGORY.items():
+        if isinstance(error, category):
+            return status
+    return 500
+
+
+def problem_responses(*kinds: type[TocsinError]) -> dict[int | str, dict[str, Any]]:
+    """This will describe the problems that an endpoint can answer, for ``responses=``."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        status = next((code for category, code in STATUS_BY_CATEGORY.items() if issubclass(kind, category)), 500)
+        text = f"{kind.title} (`{kind.code}`)"
+        known = described.get(status)
+        described[status] = {
+            "model": Problem,
+            "description": f"{known['description']}; {text}" if known else text,
+        }
+    return described
+
+
+def problem_response(
+    *,
+    status: int,
+    code: str,
+    title: str,
+    detail: str = "",
+    hint: str = "",
+    request_id: str = "",
+    headers: dict[str, str] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Response:
+    """This will build the response; also used by what answers in front of FastAPI."""
+    body = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail or title,
+        "code": code,
+        "hint": hint,
+        "request_id": request_id,
+        **(extra or {}),
+    }
+    return Response(to_json(body), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def install(app: FastAPI) -> None:
+    """This will answer every failure of the application as a problem document."""
+    app.add_exception_handler(TocsinError, _anticipated)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _from_framework)
+
+
+def unexpected(request_id: str) -> Response:
+    """This will build the answer to a bug: no detail leaves the house."""
+    return problem_response(
+        status=500,
+        code="internal",
+        title="Something went wrong on our side",
+        hint="Try again; if it persists, report the request id.",
+        request_id=request_id,
+    )
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get("tocsin.request_id", ""))
+
+
+async def _anticipated(request: Request, error: Exception) -> Response:
+    if not isinstance(error, TocsinError):
+        raise error
+    headers: dict[str, str] = {}
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    status = status_of(error)
+    log.info("request.refused", code=error.code, status=status, detail=error.detail)
+    return problem_response(
+        status=status,
+        code=error.code,
+        title=error.title,
+        detail=error.detail,
+        hint=error.hint,
+        request_id=_request_id(request),
+        headers=headers,
+        extra={"errors": error.context["errors"]} if "errors" in error.context else None,
+    )
+
+
+async def _not_valid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = [
+        FieldError(where=".".join(str(part) for part in item["loc"]), message=str(item["msg"])).model_dump()
+        for item in error.errors()[:50]
+    ]
+    malformed = any(item["type"] == "json_invalid" for item in error.errors())
+    return problem_response(
+        status=400 if malformed else 422,
+        code="malformed" if malformed else "validation",
+        title="The body is not JSON" if malformed else "Some fields are not valid",
+        detail="; ".join(f"{item['where']}: {item['message']}" for item in found[:3]),
+        hint="See 'errors' for each field.",
+        request_id=_request_id(request),
+        extra={"errors": found},
+    )
+
+
+async def _from_framework(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem_response(
+        status=error.status_code,
+        code=_CODE_BY_STATUS.get(error.status_code, f"http.{error.status_code}"),
+        title=HTTPStatus(error.status_code).phrase,
+        detail=str(error.detail),
+        request_id=_request_id(request),
+        headers=dict(error.headers or {}),
+    )

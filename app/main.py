@@ -1,0 +1,98 @@
+"""The API process: ``uvicorn app.main:create_app --factory``.
+
+In front of FastAPI stands one dispatch: ``/in/`` goes to the ingest application, which verifies and commits without the
+framework in between; everything else goes through the frame (ids, spans, metrics, caps) into FastAPI.
+"""
+
+from __future__ import annotations
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api import create_api
+from app.core.resources import Resources
+from app.db.engine import Database
+from app.db.roles import assert_safe_roles
+from app.http.middleware import Frame
+from app.ingest.hot import IngestApp
+from app.observability.logging import configure_logging
+from app.observability.metrics import MetricsServer, serve_metrics
+from app.observability.tracing import configure_tracing, shutdown_tracing
+from app.settings import Settings
+from app.settings.production import refuse_weak_settings
+from app.wiring import build_resources, close_resources
+
+log = structlog.get_logger(__name__)
+
+INGEST_PREFIX = "/in/"
+
+
+class Application:
+    """The process's ASGI application.
+
+    Attributes:
+        api: FastAPI, for its OpenAPI document and its state.
+    """
+
+    def __init__(self, settings: Settings, resources: Resources) -> None:
+        self._settings = settings
+        self._resources = resources
+        self._metrics: MetricsServer | None = None
+        self.api = create_api(resources, interactive=settings.environment == "development")
+        self._ingest: ASGIApp = IngestApp(resources)
+        self._framed: ASGIApp = Frame(
+            self.api, max_body_bytes=settings.http.max_body_bytes, timeout_s=settings.http.request_timeout_s
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            target = self._ingest if scope["path"].startswith(INGEST_PREFIX) else self._framed
+            await target(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def start(self) -> None:
+        """This will check the database roles and open the metrics port."""
+        await assert_safe_roles(self._resources.get(Database))
+        telemetry = self._settings.telemetry
+        self._metrics = serve_metrics(telemetry.metrics_host, self._settings.http.metrics_port)
+        log.info("api.started", metrics_port=self._metrics.port)
+
+    async def stop(self) -> None:
+        """This will finish what is committed, then close everything."""
+        if self._metrics is not None:
+            self._metrics.close()
+        await close_resources(self._resources)
+        shutdown_tracing()
+        log.info("api.stopped")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:  # noqa: BLE001 - the outermost frame of start-up: say it and do not serve
+            log.error("api.not_started", error=str(error))
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings | None = None, resources: Resources | None = None) -> Application:
+    """This will build the API process's application.
+
+    Args:
+        settings: Read from the environment by default.
+        resources: Built from the settings by default; tests bring their own.
+
+    Raises:
+        WeakSettings: Production was asked for with secrets that are missing or weak.
+    """
+    own = settings or Settings()
+    refuse_weak_settings(own)
+    if resources is None:
+        configure_logging(own.telemetry, process="api")
+        configure_tracing(own.telemetry, process="api")
+    return Application(own, resources or build_resources(own))
