@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.ids import AlertId, IncidentId, SourceId
 from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState, Severity
@@ -19,9 +19,13 @@ __all__ = [
     "AlertStatus",
     "AlertView",
     "AppliedAlert",
+    "AssignRequest",
     "IncidentState",
     "IncidentView",
     "Link",
+    "NoteRequest",
+    "PlainText",
+    "ReasonRequest",
     "Severity",
     "SourceFacts",
     "TicketRef",
@@ -210,3 +214,37 @@ class TimelineEntryView(_View):
     summary: str
     reason: str
     data: dict[str, Any]
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("contains a NUL character")
+    return text
+
+
+PlainText = Annotated[str, AfterValidator(_storable)]
+"""Text that PostgreSQL can store and compare."""
+
+
+class _Request(BaseModel):
+    """A body; a field that it does not have is an error and not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReasonRequest(_Request):
+    """Why a step is taken."""
+
+    reason: PlainText = Field("", max_length=2_000, description="Why; kept in the timeline and the audit trail.")
+
+
+class AssignRequest(ReasonRequest):
+    """Who takes an incident."""
+
+    assignee: PlainText | None = Field(min_length=1, max_length=200, description="A name or address; null is nobody.")
+
+
+class NoteRequest(ReasonRequest):
+    """A note."""
+
+    text: PlainText = Field(min_length=1, max_length=20_000, description="The note, plain text.")

@@ -165,5 +165,12 @@ async def _write(
     session: TenantSession, statement: TextClause, rows: Sequence[Mapping[str, Any]], **values: object
 ) -> None:
     if rows:
-        payload = orjson.dumps(rows).decode()
+        # asyncpg hands out ids of its own subclass of UUID, which orjson does not take for one.
+        payload = orjson.dumps(rows, default=_uuid_text).decode()
         await session.execute(statement, {"tenant_id": session.tenant_id, "rows": payload, **values})
+
+
+def _uuid_text(value: object) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not stored as JSON")
