@@ -75,7 +75,7 @@ def is_relevant(features: Features, *, query_terms: int) -> bool:
     """This will apply the floor: one common word alone is no match, and "nothing similar" is a right answer."""
     if features.same_signature or features.shared_entities:
         return True
-    needed = 1 if query_terms <= 2 else 2 if query_terms <= 6 else 3
+    needed = 1 if query_terms <= 1 else 2 if query_terms <= 6 else 3
     return len(features.matched_words) >= needed or features.title_similarity >= 0.45
 
 

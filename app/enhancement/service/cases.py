@@ -71,7 +71,7 @@ async def find_similar(
     size = await repository.measure_index(session, kind=kind.value)
     if size.documents == 0:
         return []
-    idfs = await _weigh_terms(session, kind, request, documents=size.documents)
+    idfs, asked = await _weigh_terms(session, kind, request, documents=size.documents)
     exclude = sorted(request.exclude)
     hits = await repository.rank_by_terms(
         session, kind=kind.value, idfs=idfs, mean_words=size.words, exclude=exclude, limit=request.limit
@@ -85,7 +85,6 @@ async def find_similar(
     shared = {hit.document_id: hit.terms for hit in hits}
     by_fact = [key for key, terms in shared.items() if any(term.startswith(_FACT) for term in terms)]
     scores = fuse({"words": list(shared), "facts": by_fact, "title": list(titles), "signature": same})
-    asked = sum(not term.startswith(_FACT) for term in idfs)
     found: list[Evidence] = []
     for key, document in (await repository.load_documents(session, list(scores))).items():
         features = _features(document, shared.get(key, ()), titles.get(key, 0.0), key in same)
@@ -96,14 +95,19 @@ async def find_similar(
 
 async def _weigh_terms(
     session: TenantSession, kind: SourceKind, request: ContextRequest, *, documents: int
-) -> dict[str, float]:
-    """The rarest words and every known fact of the ticket, with their inverse document frequencies."""
+) -> tuple[dict[str, float], int]:
+    """The rarest words and every known fact of the ticket, with their inverse document frequencies.
+
+    The second value is the number of different words that the ticket has, known or not: how much a match must share
+    depends on how much there was to share.
+    """
     facts = sorted(request.entities.keys())
     query = f"{request.title}\n{request.body}"
     counts = await repository.count_terms(session, kind=kind.value, query=query, facts=facts)
     words = choose_terms({term: n for term, n in counts.items() if not term.startswith(_FACT)}, documents=documents)
     known = [term for term, n in counts.items() if n and term.startswith(_FACT)]
-    return {term: idf(document_count=counts[term], documents=documents) for term in [*words, *known]}
+    idfs = {term: idf(document_count=counts[term], documents=documents) for term in [*words, *known]}
+    return idfs, sum(not term.startswith(_FACT) for term in counts)
 
 
 def _features(document: CaseDocumentRow, terms: tuple[str, ...], likeness: float, same_signature: bool) -> Features:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
+
+import structlog
 
 from app.core.actor import Actor
 from app.core.events import emit
@@ -19,8 +20,10 @@ from app.enhancement.repository import records
 from app.enhancement.rules.draft import Draft
 from app.enhancement.rules.evidence import Evidence
 from app.enhancement.schemas import EnhancementState
-from app.incidents.service import add_note
+from app.incidents.service import IncidentNotFound, record_timeline
 from app.settings.enhancement import LlmSettings
+
+log = structlog.get_logger(__name__)
 
 ACTOR = Actor.system("enhancement")
 
@@ -43,7 +46,7 @@ class ModelUse:
     prompt_version: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
-    verdicts: Mapping[str, int] = Counter()
+    verdicts: Mapping[str, int] = field(default_factory=dict)
 
     def cost_usd(self, settings: LlmSettings) -> Decimal:
         """This will price the tokens."""
@@ -152,16 +155,9 @@ async def record_published(
     row.remote_note_id = remote_note_id or row.remote_note_id
     row.finished_at = row.updated_at = now
     await session.flush()
-    if row.incident_id is not None:
-        text = f"Context was written to ticket {ticket} ({row.method}, confidence {row.confidence})."
-        await add_note(
-            session,
-            incident_id=IncidentId(row.incident_id),
-            actor=ACTOR,
-            text=text,
-            reason=f"enhancement {enhancement_id}",
-            now=now,
-        )
+    summary = f"Context was written to ticket {ticket}"
+    why = f"a ticket came in; {row.method} note, confidence {row.confidence}"
+    await _tell(session, row, kind="enhancement.published", summary=summary, reason=why, now=now)
     fact = EnhancementPublished(
         tenant_id=session.tenant_id, enhancement_id=enhancement_id, incident_id=row.incident_id, ticket=ticket, at=now
     )
@@ -178,15 +174,8 @@ async def record_failed(
     row.state, row.reason_code, row.reason = EnhancementState.FAILED.value, reason_code, reason[:1000]
     row.finished_at = row.updated_at = now
     await session.flush()
-    if row.incident_id is not None:
-        await add_note(
-            session,
-            incident_id=IncidentId(row.incident_id),
-            actor=ACTOR,
-            text=f"No context was written to ticket {ticket}: {reason}",
-            reason=reason_code,
-            now=now,
-        )
+    summary = f"No context was written to ticket {ticket}"
+    await _tell(session, row, kind="enhancement.failed", summary=summary, reason=f"{reason_code}: {reason}", now=now)
     await emit(
         session,
         EnhancementFailed(
@@ -198,3 +187,19 @@ async def record_failed(
             at=now,
         ),
     )
+
+
+async def _tell(
+    session: TenantSession, row: EnhancementRow, *, kind: str, summary: str, reason: str, now: datetime
+) -> None:
+    """Say it on the incident's timeline; a ticket may outlive its incident here."""
+    data = {"enhancement_id": str(row.id), "method": row.method, "note_id": row.remote_note_id}
+    incident_id = IncidentId(row.incident_id) if row.incident_id is not None else None
+    if incident_id is None:
+        return
+    try:
+        await record_timeline(
+            session, incident_id=incident_id, actor=ACTOR, kind=kind, summary=summary, reason=reason, data=data, now=now
+        )
+    except IncidentNotFound:
+        log.info("enhancement.incident_gone", incident_id=str(incident_id))

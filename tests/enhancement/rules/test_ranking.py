@@ -68,7 +68,9 @@ def test_age_lowers_but_never_to_nothing() -> None:
     [
         (Features(matched_words=("disk",)), 12, False),
         (Features(matched_words=("disk", "full", "web")), 12, True),
-        (Features(matched_words=("disk",)), 2, True),
+        (Features(matched_words=("disk",)), 2, False),
+        (Features(matched_words=("disk",)), 1, True),
+        (Features(matched_words=("disk", "full")), 5, True),
         (Features(title_similarity=0.5), 12, True),
         (Features(title_similarity=0.3), 12, False),
         (Features(same_signature=True), 12, True),

@@ -134,11 +134,10 @@ class ServiceDesk:
             )
         except EgressRefused as error:
             raise DeskFailure("egress_refused", str(error), retryable=False) from error
-        except OutboundTimeout as error:
-            raise DeskFailure("desk_timeout", "no answer in time", retryable=True, applied=None) from error
         except OutboundError as error:
             applied = None if error.sent else False
-            raise DeskFailure("desk_unreachable", "no connection", retryable=True, applied=applied) from error
+            code = "desk_timeout" if isinstance(error, OutboundTimeout) else "desk_unreachable"
+            raise DeskFailure(code, error.code, retryable=True, applied=applied) from error
         return _opened(response.status, response.body)
 
     def _credential(self) -> dict[str, str]:

@@ -45,6 +45,8 @@ class OpenAiChat:
                 json=self._body(messages, model),
                 timeout_s=timeout_s,
                 max_bytes=_MAX_BYTES,
+                # The operator wrote this address; models often run on a private network.
+                allow_private=True,
             )
         except EgressRefused as error:
             raise ModelFailure("egress_refused", str(error)) from error

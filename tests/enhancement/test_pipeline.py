@@ -1,0 +1,330 @@
+"""From a received ticket to one note at the desk, over real HTTP and a real database."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from app.core.resources import Resources
+from app.db.tenancy import tenant_session
+from app.enhancement.contract import CaseLibrary, ContextRequest, ContextSource
+from app.enhancement.jobs import composing
+from app.enhancement.rules.evidence import Evidence
+from app.enhancement.schemas import EnhancementState
+from app.enhancement.service import find_enhancement_for_ticket, restart_enhancement
+from app.incidents.service import list_timeline
+from tests.enhancement.world import ENGINEER, RESOLUTION, World, make_world, with_settings
+from tests.fixtures.servicedesk import ServedDesk
+from workers.runner import Outcome
+
+
+@pytest.fixture
+async def world(scratch_resources: Resources, servicedesk: ServedDesk) -> World:
+    """A tenant with a desk, a solved ticket and an entry of documentation."""
+    with_settings(scratch_resources)
+    world = await make_world(scratch_resources, servicedesk)
+    await world.add_desk()
+    await world.add_past()
+    await world.add_knowledge()
+    return world
+
+
+async def test_a_ticket_gets_one_note_whose_statements_name_their_sources(world: World) -> None:
+    ticket = await world.receive()
+    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
+
+    found = await world.enhancement(ticket)
+    assert (found.state, found.method) == (EnhancementState.PUBLISHED, "extractive")
+    (note,) = world.desk.standin.notes_of(ticket.id)
+    assert note == found.note
+    assert RESOLUTION in note
+    assert "needs 2 GB of memory" in note
+    for line in re.findall(r"<li>(?:Known|Possible): .*?</li>", note):
+        assert re.search(r"\[E\d+\]", line)
+    labels = {item.label for item in found.evidence}
+    assert set(re.findall(r"\[(E\d+)\]", note)) <= labels
+    assert {item.source for item in found.evidence} == {"ticket", "knowledge"}
+    assert "https://wiki.example.com/payment" in note
+    assert found.remote_note_id in world.desk.standin.tickets[ticket.id].notes
+
+
+async def test_the_incident_tells_what_was_written_and_why_not(world: World) -> None:
+    written, refused = await world.receive(), await world.receive()
+    refused.status = "Closed"
+    await world.run_until_settled()
+    async with tenant_session(world.database, world.tenant_id) as session:
+        told = {}
+        for ticket in (written, refused):
+            incident_id = (await find_enhancement_for_ticket(session, external_id=ticket.id)).incident_id
+            page = await list_timeline(session, incident_id=incident_id, after=None, limit=50)
+            told[ticket.id] = {entry.kind: entry for entry in page.items}
+    assert "confidence" in told[written.id]["enhancement.published"].reason
+    assert told[refused.id]["enhancement.failed"].reason.startswith("ticket_closed:")
+
+
+async def test_the_note_is_private_and_leaves_the_clocks_alone(world: World) -> None:
+    ticket = await world.receive()
+    await world.run_until_settled()
+    (note,) = world.desk.standin.tickets[ticket.id].notes.values()
+    flags = ("show_to_requester", "notify_technician", "mark_first_response", "add_to_linked_requests")
+    assert [note[flag] for flag in flags] == [False, False, False, False]
+    assert world.desk.standin.tickets[ticket.id].status == "Open"
+
+
+async def test_a_repeated_webhook_makes_no_second_note(world: World) -> None:
+    ticket = await world.receive(times=3)
+    await world.run_until_settled()
+    await world.receive(ticket)
+    await world.run_until_settled()
+    assert len(world.desk.standin.notes_of(ticket.id)) == 1
+
+
+async def test_a_desk_that_answers_500_after_storing_has_one_note(world: World) -> None:
+    ticket = await world.receive()
+    world.desk.standin.switches.fail_after_storing = 1
+    await world.run_until_settled()
+    assert len(world.desk.standin.notes_of(ticket.id)) == 1
+    assert (await world.enhancement(ticket)).state == EnhancementState.PUBLISHED
+
+
+async def test_a_desk_that_is_down_for_a_while_gets_its_note_later(world: World) -> None:
+    ticket = await world.receive()
+    world.desk.standin.switches.fail_before_storing = 3
+    outcomes = await world.run_until_settled()
+    assert outcomes[0] is Outcome.RETRIED
+    assert outcomes[-1] is Outcome.SUCCEEDED
+    assert len(world.desk.standin.notes_of(ticket.id)) == 1
+
+
+async def test_a_desk_that_stays_down_ends_with_its_reason(world: World) -> None:
+    ticket = await world.receive()
+    world.desk.standin.switches.fail_before_storing = 1000
+    assert (await world.run_until_settled())[-1] is Outcome.FAILED
+    found = await world.enhancement(ticket)
+    assert (found.state, found.reason_code) == (EnhancementState.FAILED, "desk_error")
+
+
+async def test_a_closed_ticket_is_refused(world: World) -> None:
+    ticket = await world.receive()
+    ticket.status = "Closed"
+    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
+    found = await world.enhancement(ticket)
+    assert (found.state, found.reason_code) == (EnhancementState.FAILED, "ticket_closed")
+    assert world.desk.standin.notes_of(ticket.id) == []
+
+
+async def test_a_ticket_that_closes_while_the_note_is_written_is_refused(world: World) -> None:
+    ticket = await world.receive()
+
+    def close_later(fetches: int) -> None:
+        if fetches > 1:
+            ticket.status = "Resolved"
+
+    world.desk.standin.switches.after_fetches = close_later
+    await world.run_until_settled()
+    assert (await world.enhancement(ticket)).reason_code == "ticket_closed"
+    assert world.desk.standin.notes_of(ticket.id) == []
+
+
+async def test_a_ticket_that_changes_once_gets_a_note_about_the_change(world: World) -> None:
+    ticket = await world.receive()
+    await world.add_past(
+        external_id="78", title="Backup full", body="No space left on /var/backup", resolution="Rotated."
+    )
+
+    def change_once(fetches: int) -> None:
+        if fetches == 2:
+            ticket.subject, ticket.description = "Backup full", "No space left on /var/backup"
+
+    world.desk.standin.switches.after_fetches = change_once
+    await world.run_until_settled()
+    (note,) = world.desk.standin.notes_of(ticket.id)
+    assert "Rotated." in note
+    assert RESOLUTION not in note
+
+
+async def test_a_ticket_that_never_stands_still_is_refused(world: World) -> None:
+    ticket = await world.receive()
+
+    def change(fetches: int) -> None:
+        ticket.subject = f"Subject {fetches}"
+
+    world.desk.standin.switches.after_fetches = change
+    await world.run_until_settled()
+    assert (await world.enhancement(ticket)).reason_code == "ticket_changed"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({"secret": "wrong"}, "credential_rejected"), ({"base_url": "http://10.255.255.1:8080"}, "egress_refused")],
+)
+async def test_a_desk_that_can_never_work_says_why_at_once(
+    scratch_resources: Resources, servicedesk: ServedDesk, change: dict[str, str], code: str
+) -> None:
+    with_settings(scratch_resources)
+    world = await make_world(scratch_resources, servicedesk)
+    await world.add_desk(**change)
+    ticket = await world.receive()
+    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
+    found = await world.enhancement(ticket)
+    assert found.reason_code == code
+    assert "wrong" not in found.reason
+
+
+async def test_a_tenant_without_a_desk_and_a_missing_ticket_have_reasons(
+    scratch_resources: Resources, servicedesk: ServedDesk
+) -> None:
+    with_settings(scratch_resources)
+    world = await make_world(scratch_resources, servicedesk)
+    ticket = await world.receive()
+    await world.run_until_settled()
+    assert (await world.enhancement(ticket)).reason_code == "no_desk"
+
+    await world.add_desk()
+    gone = await world.receive()
+    del world.desk.standin.tickets[gone.id]
+    await world.run_until_settled()
+    assert (await world.enhancement(gone)).reason_code == "ticket_missing"
+
+
+async def test_a_retry_edits_the_same_note(world: World) -> None:
+    ticket = await world.receive()
+    await world.run_until_settled()
+    await world.add_knowledge(
+        title="Checkout 502", body="Checkout 502 after payment worker restart clears in 5 minutes."
+    )
+    await retry(world, ticket.id)
+    await world.run_until_settled()
+    (note,) = world.desk.standin.notes_of(ticket.id)
+    assert "clears in 5 minutes" in note
+    assert (await world.enhancement(ticket)).generation == 2
+
+
+async def test_a_list_without_texts_is_read_note_by_note(world: World) -> None:
+    world.desk.standin.switches.lists_texts = False
+    ticket = await world.receive()
+    await world.run_until_settled()
+    await retry(world, ticket.id)
+    await world.run_until_settled()
+    assert len(world.desk.standin.notes_of(ticket.id)) == 1
+
+
+async def test_a_crash_between_intent_and_outcome_leaves_one_note(world: World) -> None:
+    """The note was stored and the worker died before it wrote the outcome; another worker takes over."""
+    ticket = await world.receive()
+    world.desk.standin.switches.fail_after_storing = 0
+    await world.run_until_settled()
+    async with tenant_session(world.database, world.tenant_id) as session:
+        await session.execute(
+            text(
+                "update effects set state = 'intent', outcome = null, intent_epoch = 0, not_after = now() - interval '1 s'"
+            )
+        )
+        await session.execute(text("update enhancements set state = 'composed', finished_at = null"))
+        await session.execute(
+            text("update jobs set state = 'scheduled', finished_at = null, lease_epoch = lease_epoch + 1")
+        )
+    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
+    assert len(world.desk.standin.notes_of(ticket.id)) == 1
+    assert (await world.enhancement(ticket)).state == EnhancementState.PUBLISHED
+
+
+async def test_a_crash_before_the_call_still_writes_the_note(world: World) -> None:
+    ticket = await world.receive()
+    await world.run_until_settled()
+    world.desk.standin.tickets[ticket.id].notes.clear()
+    async with tenant_session(world.database, world.tenant_id) as session:
+        await session.execute(
+            text("update effects set state = 'intent', outcome = null, not_after = now() - interval '1 s'")
+        )
+        await session.execute(text("update enhancements set state = 'composed', finished_at = null"))
+        await session.execute(
+            text("update jobs set state = 'scheduled', finished_at = null, lease_epoch = lease_epoch + 1")
+        )
+    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
+    assert len(world.desk.standin.notes_of(ticket.id)) == 1
+
+
+async def test_nothing_similar_is_a_note_too(scratch_resources: Resources, servicedesk: ServedDesk) -> None:
+    with_settings(scratch_resources)
+    world = await make_world(scratch_resources, servicedesk)
+    await world.add_desk()
+    ticket = await world.receive()
+    await world.run_until_settled()
+    (note,) = world.desk.standin.notes_of(ticket.id)
+    assert "Nothing similar was found" in note
+    assert "HTTP 502" in note
+
+
+async def test_a_source_that_fails_or_hangs_is_a_line_in_the_note(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(request: ContextRequest, library: CaseLibrary) -> list[Evidence]:
+        import asyncio
+
+        await asyncio.Event().wait()
+        return []
+
+    async def fail(request: ContextRequest, library: CaseLibrary) -> list[Evidence]:
+        raise OSError("no route")
+
+    real = composing.context_sources()
+    odd = (
+        ContextSource(slug="slow", title="Slow source", timeout_s=0.05, gather=hang),
+        ContextSource(slug="broken", title="Broken source", timeout_s=1, gather=fail),
+    )
+    # The catalogue is the seam: two further plug-ins, as if their folders were there.
+    monkeypatch.setattr(composing, "context_sources", lambda: (*real, *odd))
+    ticket = await world.receive()
+    await world.run_until_settled()
+    (note,) = world.desk.standin.notes_of(ticket.id)
+    assert "Not consulted: Slow source: no answer within 0.05 s" in note
+    assert "Not consulted: Broken source: failed (OSError)" in note
+    assert RESOLUTION in note
+
+
+async def test_a_secret_in_a_ticket_reaches_neither_table_nor_note(world: World) -> None:
+    ticket = world.desk.standin.add_ticket(
+        subject="Checkout returns 502 password=Hunter2Hunter2",
+        description="ERROR payment worker OOM killed on pay01, token: 9f8e7d6c5b4a3f2e",
+    )
+    await world.receive(ticket)
+    await world.run_until_settled()
+    (note,) = world.desk.standin.notes_of(ticket.id)
+    async with tenant_session(world.database, world.tenant_id) as session:
+        rows = []
+        for table in (
+            "tickets",
+            "case_documents",
+            "case_terms",
+            "enhancements",
+            "enhancement_evidence",
+            "jobs",
+            "effects",
+        ):
+            found = await session.execute(text(f"select row_to_json(t)::text from {table} t"))
+            rows += [row[0] for row in found]
+    everything = " ".join([note, *rows])
+    assert "Hunter2" not in everything
+    assert "9f8e7d6c" not in everything
+
+
+async def test_switched_off_writes_no_note(world: World) -> None:
+    with_settings(world.resources, enabled=False)
+    ticket = await world.receive()
+    await world.run_until_settled()
+    assert (await world.enhancement(ticket)).reason_code == "disabled"
+    assert world.desk.standin.calls == []
+
+
+async def retry(world: World, ticket_id: str) -> None:
+    """This will ask for another try, as the endpoint does."""
+    from app.db.jobs.queue import enqueue
+    from app.enhancement.jobs import EnhanceTicket
+
+    found = await world.enhancement(world.desk.standin.tickets[ticket_id])
+    async with tenant_session(world.database, world.tenant_id) as session:
+        await restart_enhancement(session, enhancement_id=found.id, actor=ENGINEER, now=world.now())
+        await enqueue(session, EnhanceTicket(enhancement_id=found.id), unique_key=str(found.id))
