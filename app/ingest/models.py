@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -102,9 +111,7 @@ class DeliveryRow(TenantScoped, Base):
 
     __table_args__ = (
         CheckConstraint("state in ('accepted', 'processed', 'rejected', 'failed')", name="state"),
-        Index(
-            "ix_deliveries_accepted", "tenant_id", "shard", "stored_at", postgresql_where=text("state = 'accepted'")
-        ),
+        Index("ix_deliveries_accepted", "tenant_id", "shard", "stored_at", postgresql_where=text("state = 'accepted'")),
         Index("ix_deliveries_source", "tenant_id", "source_id", "id"),
         Index("ix_deliveries_stored", "stored_at", postgresql_using="brin"),
     )

@@ -64,4 +64,3 @@ class IngestSettings(BaseModel):
     refusal_flush_s: float = Field(
         5.0, ge=0, description="Seconds between two write-downs of refused requests, whatever their number."
     )
-    max_alerts: int = Field(2000, ge=1, description="Alerts that one delivery may carry; more are refused as a whole.")

@@ -115,8 +115,8 @@ INDEXES = (
 
 FUNCTIONS = {
     "find_source(p_public_id text)": (
-        "table (tenant_id uuid, source_id uuid, kind text, profile text, state text, secret_ids uuid[],"
-        " ciphertexts bytea[], expiries timestamptz[])"
+        "table (tenant_id uuid, source_id uuid, kind text, profile text, state text, replay_window_s integer,"
+        " secret_ids uuid[], ciphertexts bytea[], expiries timestamptz[])"
     ),
     "sweep_intake(p_older_than interval, p_limit integer, p_max_attempts integer default 10)": (
         "table (tenant_id uuid, shard smallint, job_id uuid)"

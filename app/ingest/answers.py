@@ -1,0 +1,106 @@
+"""What the intake route says, built once: a refusal costs no formatting and tells nothing but its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import orjson
+
+_JSON = (b"content-type", b"application/json")
+_PROBLEM = (b"content-type", b"application/problem+json")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    outcome: str
+
+
+def _problem(
+    status: int, code: str, title: str, detail: str, outcome: str, *more: tuple[bytes, bytes], close: bool = False
+) -> Answer:
+    body = orjson.dumps(
+        {"type": f"urn:tocsin:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    )
+    headers = (_PROBLEM, (b"content-length", str(len(body)).encode()), *more)
+    # Where the body was not read to its end, the connection cannot carry another request.
+    return Answer(status, (*headers, (b"connection", b"close")) if close else headers, body, outcome)
+
+
+UNAUTHORISED = _problem(
+    401, "ingest.unauthenticated", "Authentication failed", "The request could not be authenticated.", "unauthenticated"
+)
+METHOD = _problem(
+    405,
+    "ingest.method",
+    "Only POST is accepted here",
+    "Send the webhook with POST.",
+    "method",
+    (b"allow", b"POST"),
+    close=True,
+)
+TOO_LARGE = _problem(413, "ingest.too_large", "The body is too large", "Send less at once.", "too_large", close=True)
+MEDIA_TYPE = _problem(
+    415, "ingest.media_type", "The content type is not accepted", "Send application/json.", "media_type"
+)
+ENCODING = _problem(
+    415, "ingest.encoding", "The content encoding is not accepted", "Send the body uncompressed.", "media_type"
+)
+BAD_ENCODING = _problem(400, "ingest.encoding", "The body does not decompress", "Check the encoding.", "malformed")
+GONE = _problem(410, "ingest.gone", "This source was deleted", "Stop sending to this URL.", "gone")
+
+
+def overloaded(retry_after_s: int, *, close: bool = False) -> Answer:
+    """503: Alertmanager and most others try again, which they would not after a 4xx."""
+    return _problem(
+        503,
+        "ingest.overloaded",
+        "Temporarily unavailable",
+        "The delivery was not taken; send it again.",
+        "overloaded",
+        (b"retry-after", str(retry_after_s).encode()),
+        close=close,
+    )
+
+
+def accepted(status: int, receipt_id: UUID, *, duplicate: bool) -> Answer:
+    """The receipt: the delivery is on disk, now or since an earlier request."""
+    receipt = str(receipt_id).encode()
+    body = b'{"receipt_id":"%b","duplicate":%b,"receipt_url":"/v1/receipts/%b"}' % (
+        receipt,
+        b"true" if duplicate else b"false",
+        receipt,
+    )
+    return Answer(
+        status,
+        (_JSON, (b"content-length", str(len(body)).encode())),
+        body,
+        "duplicate" if duplicate else "accepted",
+    )
+
+
+def not_text(receipt_id: UUID) -> Answer:
+    """The sender is who it says, but sent no UTF-8: kept as rejected, and told so."""
+    body = orjson.dumps(
+        {
+            "type": "urn:tocsin:problem:ingest.malformed",
+            "title": "The body is not UTF-8",
+            "status": 400,
+            "detail": "The delivery is kept as rejected; see its receipt.",
+            "code": "ingest.malformed",
+            "receipt_id": str(receipt_id),
+        }
+    )
+    return Answer(400, (_PROBLEM, (b"content-length", str(len(body)).encode())), body, "malformed")
+
+
+def challenge(text: str) -> Answer:
+    """The echo of a handshake that was signed."""
+    body = text.encode()
+    headers = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()))
+    return Answer(200, headers, body, "handshake")

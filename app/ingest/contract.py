@@ -1,0 +1,135 @@
+"""What an alert source must be. A folder under ``sources/`` exports one as ``SOURCE``; a contract test finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from app.incidents.schemas import AlertEvent, Severity
+
+MAX_ALERTS = 2000
+"""Alerts in one delivery; a larger one is refused as a whole, with its number in the reason."""
+
+
+class ParseError(Exception):
+    """The body is not what this source sends. The delivery is kept, rejected, with this as its reason.
+
+    Attributes:
+        code: Stable: ``body.not_json``, ``body.unexpected_shape``, ``body.too_many_alerts``, ``mapping.failed``.
+        detail: For the tenant's eyes, bounded.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail[:500]
+
+
+class NoConfig(BaseModel):
+    """For sources that have nothing to set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Parse = Callable[[bytes, Mapping[str, str], Any], list[AlertEvent]]
+
+COMMON_SEVERITIES: Mapping[str, Severity] = {
+    "p0": Severity.P0,
+    "p1": Severity.P1,
+    "p2": Severity.P2,
+    "p3": Severity.P3,
+    "disaster": Severity.P0,
+    "emergency": Severity.P0,
+    "fatal": Severity.P0,
+    "critical": Severity.P1,
+    "page": Severity.P1,
+    "alert": Severity.P1,
+    "error": Severity.P1,
+    "high": Severity.P1,
+    "urgent": Severity.P1,
+    "warning": Severity.P2,
+    "warn": Severity.P2,
+    "medium": Severity.P2,
+    "normal": Severity.P2,
+    "average": Severity.P2,
+    "low": Severity.P3,
+    "minor": Severity.P3,
+    "info": Severity.P3,
+    "information": Severity.P3,
+    "notice": Severity.P3,
+    "debug": Severity.P3,
+    "none": Severity.P3,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertSource:
+    """One kind of sender.
+
+    Attributes:
+        slug: Folder name and ``sources.kind``.
+        profile: Signature profile that a new source of this kind gets unless it asks for another.
+        config_model: What a tenant may set; validated before it is stored.
+        parse: Pure ``(body, headers, config) -> events``; raises ParseError and nothing else, whatever the bytes.
+            Header names are lower case.
+        severities: From the sender's word, lower case, to ours; a tenant's own map goes over it.
+        resolve_timeout_s: Default time-out for senders that do not say when it is over; None never.
+        max_body_bytes: Raises the profile's cap for a sender whose notifications grow large.
+    """
+
+    slug: str
+    title: str
+    profile: str
+    parse: Parse
+    config_model: type[BaseModel] = NoConfig
+    severities: Mapping[str, Severity] = field(default_factory=lambda: COMMON_SEVERITIES)
+    resolve_timeout_s: int | None = None
+    max_body_bytes: int | None = None
+
+
+def load_json(body: bytes) -> object:
+    """This will parse the body strictly: no NaN, no infinity, bounded depth, valid UTF-8; of two equal keys the last wins.
+
+    Raises:
+        ParseError: It is not JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ParseError("body.not_json", f"the body is not JSON: {error}") from None
+
+
+def load_object(body: bytes) -> dict[str, Any]:
+    """This will parse the body, which must be an object.
+
+    Raises:
+        ParseError: It is not JSON, or no object.
+    """
+    found = load_json(body)
+    if not isinstance(found, dict):
+        raise ParseError("body.unexpected_shape", f"the body is {json_type(found)}, an object was expected")
+    return found
+
+
+def json_type(value: object) -> str:
+    """This will name the JSON type of a value, with its article."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
+    return names[type(value)]
+
+
+def check_count(count: int) -> None:
+    """This will refuse a delivery with more alerts than may be taken at once.
+
+    Raises:
+        ParseError: Too many.
+    """
+    if count > MAX_ALERTS:
+        raise ParseError("body.too_many_alerts", f"{count} alerts in one delivery; at most {MAX_ALERTS} are accepted")

@@ -1,0 +1,192 @@
+"""Many requests, one commit: what arrives while a commit is under way shares the next one.
+
+A commit costs a few round trips and one write to disk, whatever it holds, so sharing is most of the intake's speed.
+Each request still waits for the commit that holds its own row: nothing is acknowledged that is not on disk (I1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError
+
+from app.core.errors import Unavailable
+from app.core.ids import TenantId
+from app.ingest.schemas import Intake, Stored
+from app.observability.metrics import counter, gauge, histogram
+from app.settings.ingest import IngestSettings
+
+log = structlog.get_logger(__name__)
+
+BATCHES = histogram(
+    "tocsin_ingest_batch_size",
+    "Deliveries that shared one commit.",
+    (),
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
+COMMITS = histogram("tocsin_ingest_commit_seconds", "Seconds of a group commit, from its start to the disk.", ())
+WAITING = gauge("tocsin_ingest_waiting", "Deliveries that wait for a commit.", ())
+FAILURES = counter(
+    "tocsin_ingest_commit_failures_total", "Group commits that failed; their senders were asked to retry.", ()
+)
+
+_EXPIRY_TICK_S = 0.05
+
+Write = Callable[[TenantId, Sequence[Intake]], Awaitable[Sequence[Stored]]]
+
+
+class Overloaded(Unavailable):
+    """The commit did not come in time, or too many wait for theirs: the sender is to try again."""
+
+    code = "ingest.overloaded"
+    title = "The intake is overloaded"
+
+
+class _Waiter:
+    __slots__ = ("deadline", "future", "intake")
+
+    def __init__(self, intake: Intake, future: asyncio.Future[Stored], deadline: float) -> None:
+        self.intake = intake
+        self.future = future
+        self.deadline = deadline
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One tenant's queue. ``flying`` is the batch whose commit is under way."""
+
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    flying: list[_Waiter] = field(default_factory=list)
+
+
+class GroupCommit:
+    """Batches per tenant, one commit at a time for each, a bounded number at once for all.
+
+    Args:
+        write: Stores a batch in one transaction and returns one result per entry, in order.
+        settings: Sizes and times.
+    """
+
+    def __init__(self, write: Write, settings: IngestSettings) -> None:
+        self._write = write
+        self._settings = settings
+        self._lanes: dict[TenantId, _Lane] = {}
+        self._slots = asyncio.Semaphore(settings.commits_at_once)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def has_room(self, tenant_id: TenantId) -> bool:
+        """This will say whether one more delivery of the tenant would be taken."""
+        lane = self._lanes.get(tenant_id)
+        return lane is None or len(lane.waiting) < self._settings.queue_size
+
+    async def submit(self, tenant_id: TenantId, intake: Intake) -> Stored:
+        """This will return when the delivery is on disk. Cancelling the caller cancels nobody's commit.
+
+        Raises:
+            Overloaded: The queue is full, the commit failed or took too long; nothing, or what a retry will find.
+        """
+        lane = self._lanes.get(tenant_id)
+        loop = asyncio.get_running_loop()
+        if lane is None:
+            lane = self._lanes[tenant_id] = _Lane()
+            self._start(loop, tenant_id, lane)
+        elif len(lane.waiting) >= self._settings.queue_size:
+            raise self._overloaded("too many deliveries wait for a commit")
+        future: asyncio.Future[Stored] = loop.create_future()
+        lane.waiting.append(_Waiter(intake, future, loop.time() + self._settings.commit_wait_s))
+        return await future
+
+    async def drain(self) -> None:
+        """This will wait until everything that was taken is written."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _start(self, loop: asyncio.AbstractEventLoop, tenant_id: TenantId, lane: _Lane) -> None:
+        task = loop.create_task(self._work(tenant_id, lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if self._expiry is None:
+            self._expiry = loop.call_later(_EXPIRY_TICK_S, self._expire, loop)
+
+    async def _work(self, tenant_id: TenantId, lane: _Lane) -> None:
+        while lane.waiting:
+            async with self._slots:
+                lane.flying = self._take(lane)
+                if lane.flying:
+                    await self._commit(tenant_id, lane.flying)
+                lane.flying = []
+        # No await since the loop's last look: nobody can have been added in between.
+        del self._lanes[tenant_id]
+
+    def _take(self, lane: _Lane) -> list[_Waiter]:
+        batch: list[_Waiter] = []
+        size_bytes = 0
+        while lane.waiting and len(batch) < self._settings.batch_size:
+            following = lane.waiting[0]
+            if batch and size_bytes + len(following.intake.body) > self._settings.batch_bytes:
+                break
+            lane.waiting.popleft()
+            if not following.future.done():  # its request gave up: a retry will bring it again
+                batch.append(following)
+                size_bytes += len(following.intake.body)
+        return batch
+
+    async def _commit(self, tenant_id: TenantId, batch: list[_Waiter]) -> None:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._settings.commit_statement_timeout_ms / 1000):
+                results = await self._write(tenant_id, [waiter.intake for waiter in batch])
+        except (DataError, IntegrityError) as error:
+            await self._one_by_one(tenant_id, batch, error)
+            return
+        except Exception as error:  # noqa: BLE001 - outermost frame of a task: each waiting request must hear of it
+            self._fail(batch, error)
+            return
+        for waiter, result in zip(batch, results, strict=True):
+            if not waiter.future.done():
+                waiter.future.set_result(result)
+        BATCHES.observe(len(batch))
+        COMMITS.observe(time.perf_counter() - started)
+
+    async def _one_by_one(self, tenant_id: TenantId, batch: list[_Waiter], error: Exception) -> None:
+        """One row that PostgreSQL will not store must not take its neighbours along."""
+        if len(batch) == 1:
+            self._fail(batch, error)
+            return
+        for waiter in batch:
+            await self._commit(tenant_id, [waiter])
+
+    def _fail(self, batch: list[_Waiter], error: Exception) -> None:
+        FAILURES.inc()
+        log.warning("ingest.commit_failed", deliveries=len(batch), error=repr(error)[:500])
+        for waiter in batch:
+            if not waiter.future.done():
+                waiter.future.set_exception(self._overloaded("the delivery could not be stored"))
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer those who waited long enough; their batch goes on, and a retry meets its rows as duplicates."""
+        now = loop.time()
+        total = 0
+        for lane in self._lanes.values():
+            total += len(lane.waiting)
+            for waiter in lane.flying:
+                self._give_up(waiter, now)
+            for waiter in lane.waiting:
+                if waiter.deadline > now:
+                    break
+                self._give_up(waiter, now)
+        WAITING.set(total)
+        self._expiry = loop.call_later(_EXPIRY_TICK_S, self._expire, loop) if self._lanes else None
+
+    def _give_up(self, waiter: _Waiter, now: float) -> None:
+        if waiter.deadline <= now and not waiter.future.done():
+            waiter.future.set_exception(self._overloaded("the delivery was not stored in time"))
+
+    def _overloaded(self, detail: str) -> Overloaded:
+        return Overloaded(detail, retry_after_s=self._settings.retry_after_s)

@@ -1,0 +1,176 @@
+"""The process's memory of sources: who they are and what their requests must prove.
+
+Kept for seconds, in this process only; nothing of a tenant goes to Redis. A source that changes is seen everywhere
+after the TTL. While the database does not answer, what was known is used a little longer: a request that verifies
+then still waits for its commit, so nothing is taken that is not stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.errors import TocsinError, Unavailable
+from app.core.ids import SourceId, TenantId
+from app.db.engine import Database
+from app.db.system import system_session
+from app.ingest.rules.requests import HeaderFilter, shard_of
+from app.ingest.sources import all_sources
+from app.net.keyring import KeyRing
+from app.net.signing import CompiledProfile, Secret, Strength, get_profile, load_secret
+from app.settings.ingest import IngestSettings
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PUBLIC_ID = re.compile(r"[0-9a-z]{26}")
+_FIND = text("select * from tocsin_private.find_source(:public_id)")
+
+
+def secret_context(tenant_id: UUID, source_id: UUID) -> str:
+    """This will return what a source's secrets are bound to at rest: moved to another source, they do not decrypt."""
+    return f"source-secret:{tenant_id}:{source_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSource:
+    """A source as the intake route needs it."""
+
+    tenant_id: TenantId
+    source_id: SourceId
+    state: str
+    profile: CompiledProfile
+    secrets: tuple[Secret, ...]
+    max_body_bytes: int
+    shard: int
+    replay_window_s: float | None
+    headers: HeaderFilter
+
+
+@dataclass(slots=True)
+class _Entry:
+    source: KnownSource | None
+    fresh_until: float
+    usable_until: float
+
+
+class KnownSources:
+    """Finds sources by the public id in the URL; ``None`` is remembered too, both in bounded number."""
+
+    def __init__(
+        self, *, database: Database, keyring: KeyRing, settings: IngestSettings, monotonic: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._settings = settings
+        self._monotonic = monotonic
+        self._known: OrderedDict[str, _Entry] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._looking: dict[str, asyncio.Task[KnownSource | None]] = {}
+        self._slots = asyncio.Semaphore(settings.lookups_at_once)
+
+    def peek(self, public_id: str) -> KnownSource | None:
+        """This will return a source that is known and fresh, without waiting; the hot path."""
+        entry = self._known.get(public_id)
+        return entry.source if entry is not None and entry.fresh_until > self._monotonic() else None
+
+    async def find(self, public_id: str) -> KnownSource | None:
+        """This will return the source, or None where there is none.
+
+        Raises:
+            Unavailable: It is not in memory and the database does not answer.
+        """
+        now = self._monotonic()
+        if PUBLIC_ID.fullmatch(public_id) is None or self._unknown.get(public_id, 0.0) > now:
+            return None
+        task = self._looking.get(public_id)
+        if task is None:
+            task = self._looking[public_id] = asyncio.get_running_loop().create_task(self._look(public_id))
+            task.add_done_callback(lambda _: self._looking.pop(public_id, None))
+        try:
+            # Shielded: one sender who hangs up must not fail the others that wait for the same source.
+            return await asyncio.wait_for(asyncio.shield(task), self._settings.commit_wait_s)
+        except (TimeoutError, Unavailable, SQLAlchemyError, OSError) as error:
+            entry = self._known.get(public_id)
+            if entry is not None and entry.usable_until > self._monotonic():
+                return entry.source
+            raise Unavailable("the source could not be looked up", retry_after_s=1) from error
+
+    def forget(self, public_id: str) -> None:
+        """This will look the source up anew at its next request; called by the process that changed it."""
+        self._known.pop(public_id, None)
+        self._unknown.pop(public_id, None)
+
+    async def _look(self, public_id: str) -> KnownSource | None:
+        async with self._slots, system_session(self._database, reason="ingest.find_source") as session:
+            row = (await session.execute(_FIND, {"public_id": public_id})).one_or_none()
+        source = self._build(row) if row is not None else None
+        now = self._monotonic()
+        if source is None:
+            self._known.pop(public_id, None)
+            _remember(
+                self._unknown, public_id, now + self._settings.unknown_cache_ttl_s, self._settings.unknown_cache_size
+            )
+        else:
+            fresh_until = now + self._settings.source_cache_ttl_s
+            entry = _Entry(source, fresh_until, fresh_until + self._settings.source_cache_stale_s)
+            _remember(self._known, public_id, entry, self._settings.source_cache_size)
+        return source
+
+    def _build(self, row: Row[Any]) -> KnownSource | None:
+        try:
+            profile = get_profile(row.profile)
+        except TocsinError as error:
+            # Fails closed: a source whose profile is gone verifies nothing.
+            log.error("ingest.profile_missing", source_id=str(row.source_id), error=error.detail)
+            return None
+        kind = all_sources().get(row.kind)
+        limits = profile.limits
+        window = row.replay_window_s if profile.strength is not Strength.SIGNED_FRESH else None
+        return KnownSource(
+            tenant_id=TenantId(row.tenant_id),
+            source_id=SourceId(row.source_id),
+            state=row.state,
+            profile=profile,
+            secrets=self._secrets(row, profile),
+            max_body_bytes=max(limits.max_body_bytes, (kind.max_body_bytes or 0) if kind is not None else 0),
+            shard=shard_of(row.source_id, self._settings.shards),
+            replay_window_s=window,
+            headers=HeaderFilter(_credential_headers(profile)),
+        )
+
+    def _secrets(self, row: Row[Any], profile: CompiledProfile) -> tuple[Secret, ...]:
+        context = secret_context(row.tenant_id, row.source_id)
+        loaded = []
+        for secret_id, ciphertext, expires_at in zip(row.secret_ids, row.ciphertexts, row.expiries, strict=True):
+            try:
+                stored = self._keyring.decrypt(ciphertext, context=context)
+                loaded.append(load_secret(profile, stored, secret_id=str(secret_id), expires_at=expires_at))
+            except TocsinError as error:
+                # Without its secret the source refuses everything; it never skips the check (F49).
+                log.error("ingest.secret_unreadable", source_id=str(row.source_id), error=error.code)
+        return tuple(loaded)
+
+
+def _credential_headers(profile: CompiledProfile) -> set[str]:
+    """Which headers the profile reads a credential from."""
+    parts = (profile.profile.signature, profile.profile.token)
+    return {name for part in parts if part is not None for name in (part.header, *part.aliases)}
+
+
+def _remember(memory: OrderedDict[str, T], key: str, value: T, limit: int) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    while len(memory) > limit:
+        memory.popitem(last=False)

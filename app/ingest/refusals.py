@@ -1,0 +1,70 @@
+"""Counting refused requests for their tenant's eyes, without letting a flood write.
+
+A refusal costs an increment in memory; counts are written at most once in a while and per source, reason and hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.clock import Clock
+from app.core.errors import Unavailable
+from app.core.ids import SourceId, TenantId
+from app.db.engine import Database
+from app.db.tenancy import tenant_session
+from app.ingest.repository.intake import count_refusals
+
+log = structlog.get_logger(__name__)
+
+_KEYS_MAX = 10_000
+
+
+class RefusalCounter:
+    """Counts per tenant, source and reason; bounded, flushed in the background."""
+
+    def __init__(self, *, database: Database, clock: Clock, flush_s: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._flush_s = flush_s
+        self._counts: dict[tuple[TenantId, SourceId, str], int] = {}
+        self._flushing: asyncio.Task[None] | None = None
+
+    def note(self, tenant_id: TenantId, source_id: SourceId, reason: str) -> None:
+        """This will count one refusal; beyond ten thousand different ones between two flushes they are dropped."""
+        key = (tenant_id, source_id, reason)
+        if key in self._counts or len(self._counts) < _KEYS_MAX:
+            self._counts[key] = self._counts.get(key, 0) + 1
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_later())
+
+    async def flush(self) -> None:
+        """This will write down what was counted; what cannot be written is kept for the next time."""
+        counts, self._counts = self._counts, {}
+        by_tenant: dict[TenantId, list[tuple[UUID, str, int]]] = defaultdict(list)
+        for (tenant_id, source_id, reason), count in counts.items():
+            by_tenant[tenant_id].append((source_id, reason, count))
+        for tenant_id, refusals in by_tenant.items():
+            try:
+                async with tenant_session(self._database, tenant_id) as session:
+                    await count_refusals(session, refusals, now=self._clock.now())
+            except (SQLAlchemyError, Unavailable, OSError) as error:
+                log.warning("ingest.refusals_not_written", error=type(error).__name__)
+                for unwritten, reason, count in refusals:
+                    key = (tenant_id, SourceId(unwritten), reason)
+                    self._counts[key] = self._counts.get(key, 0) + count
+
+    async def aclose(self) -> None:
+        """This will stop the background flush and write what is left."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.gather(self._flushing, return_exceptions=True)
+        await self.flush()
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(self._flush_s)
+        await self.flush()

@@ -1,0 +1,83 @@
+"""What of a request is kept, and where it goes. Called once for each request, so lean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+import orjson
+
+# Whatever may carry a credential, by its name; a profile adds the headers that it knows.
+_SECRET_NAME = re.compile(
+    rb"auth|token|secret|signature|cookie|passw|credential|session|hmac|jwt|api-?_?key|access-?_?key|-sign$|^sign"
+)
+_OF_NO_USE = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept", b"accept-encoding", b"accept-language"}
+    | {
+        b"expect",
+        b"upgrade",
+        b"keep-alive",
+        b"te",
+        b"via",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-real-ip",
+        b"traceparent",
+    }
+    | {b"tracestate", b"baggage", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"}
+)
+_HEADERS_MAX = 64
+_VALUE_MAX = 2048
+_NAMES_REMEMBERED = 512
+
+
+class HeaderFilter:
+    """Keeps the headers that help to understand a delivery and none that authenticates it.
+
+    Args:
+        dropped: Further names to drop, lower case: those that the source's profile reads credentials from.
+    """
+
+    def __init__(self, dropped: Iterable[str] = ()) -> None:
+        self._dropped = frozenset(name.encode() for name in dropped) | _OF_NO_USE
+        self._names: dict[bytes, str | None] = {}
+
+    def keep(self, headers: Sequence[tuple[bytes, bytes]]) -> str:
+        """This will return the kept headers as a JSON object; of a name sent twice the last value stands."""
+        names = self._names
+        kept: dict[str, str] = {}
+        for raw, value in headers[:_HEADERS_MAX]:
+            try:
+                name = names[raw]
+            except KeyError:
+                name = self._judge(raw)
+            if name is not None:
+                kept[name] = value[:_VALUE_MAX].decode("latin-1").replace("\x00", "\ufffd")
+        return orjson.dumps(kept).decode()
+
+    def _judge(self, raw: bytes) -> str | None:
+        name = raw.lower()
+        unwanted = name in self._dropped or _SECRET_NAME.search(name) is not None
+        verdict = None if unwanted else name[:128].decode("latin-1").replace("\x00", "\ufffd")
+        if len(self._names) < _NAMES_REMEMBERED:
+            self._names[raw] = verdict
+        return verdict
+
+
+def shard_of(source_id: UUID, shards: int) -> int:
+    """This will return the shard of a source: always the same one, so that its deliveries queue up in order."""
+    return (source_id.int & 0xFFFF_FFFF) % shards
+
+
+def sequence_of(delivery_id: UUID) -> int:
+    """This will return a delivery's place in the order of arrival: the time bits of its UUIDv7, in 63 bits."""
+    return delivery_id.int >> 65
+
+
+def accepts_type(content_type: bytes | None, allowed: Sequence[str]) -> bool:
+    """This will say whether the profile takes this content type; none at all counts as JSON."""
+    if content_type is None or content_type == b"application/json":
+        return "application/json" in allowed
+    media = content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
+    return media in allowed or (media.endswith("+json") and "application/json" in allowed)

@@ -1,0 +1,244 @@
+"""The values that the intake route, its jobs and its endpoints pass around."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.incidents.schemas import Severity
+
+
+class DeliveryState(StrEnum):
+    """What became of a delivery. ``failed`` was set aside after several attempts; it can be replayed."""
+
+    ACCEPTED = "accepted"
+    PROCESSED = "processed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class SourceState(StrEnum):
+    """Whether a source takes deliveries. A paused one asks its sender to come back, a deleted one to stop."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DELETED = "deleted"
+
+
+class Intake(NamedTuple):
+    """One verified request on its way into the database. A tuple, as one is made for each request.
+
+    Attributes:
+        id: Becomes the receipt's id, unless the delivery turns out to be known.
+        replay_window_s: Seconds for which an equal ``replay_key`` is the same delivery again.
+        headers: A JSON object, already filtered.
+        conflicts_with: Set when the key is known with another body.
+    """
+
+    id: UUID
+    source_id: UUID
+    shard: int
+    received_at: datetime
+    external_id: str | None
+    replay_key: bytes
+    body_sha256: bytes
+    replay_window_s: float
+    headers: str
+    body: bytes
+    traceparent: str | None
+    state: str = DeliveryState.ACCEPTED.value
+    reason: str = ""
+    conflicts_with: UUID | None = None
+
+
+class Stored(NamedTuple):
+    """What the database says about a request: its receipt, and whether that existed before."""
+
+    receipt_id: UUID
+    duplicate: bool
+    conflicts_with: UUID | None = None
+
+
+class SourceView(BaseModel):
+    """A source as its tenant sees it. Secrets are shown when they are made and never again."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    public_id: str = Field(description="The unguessable part of the intake URL.")
+    kind: str
+    name: str
+    profile: str = Field(description="Signature profile.")
+    strength: str = Field("", description="What a request that verifies proves, from signed_fresh down to url_secret.")
+    url_path: str = Field("", description="Where the sender posts to.")
+    config: dict[str, Any]
+    severity_map: dict[str, Severity]
+    default_severity: Severity
+    group_by: list[str]
+    resolve_timeout_s: int | None
+    state: SourceState
+    created_at: datetime
+    updated_at: datetime
+
+
+class RefusalView(BaseModel):
+    """Refused requests of one hour and reason. The sender was told none of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    hour: datetime
+    reason: str
+    count: int
+    last_at: datetime
+
+
+class SecretView(BaseModel):
+    """A secret without the secret."""
+
+    id: UUID
+    created_at: datetime
+    expires_at: datetime | None = Field(description="End of the overlap; null for the current one.")
+
+
+class SourceDetail(SourceView):
+    """A source with its secrets' dates and what was refused lately."""
+
+    secrets: list[SecretView] = Field(default_factory=list)
+    refusals: list[RefusalView] = Field(default_factory=list, description="Of the last 24 hours.")
+
+
+class CreatedSourceView(BaseModel):
+    """A new source or secret. This is the only time the secret is shown."""
+
+    source: SourceView
+    secret: str | None = Field(description="Null where the sender makes the key and you gave us its public half.")
+    url: str
+    curl: str = Field(description="A line that sends a first delivery.")
+
+
+class SourceCreate(BaseModel):
+    """What to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(max_length=50, description="alertmanager, servicedesk or generic.")
+    name: str = Field(min_length=1, max_length=100)
+    profile: str | None = Field(None, max_length=50, description="Signature profile; the kind's own by default.")
+    secret: str | None = Field(None, max_length=1024, description="Yours; without it one is made.")
+    config: dict[str, Any] = Field(default_factory=dict, description="Settings of the kind.")
+    severity_map: dict[str, Severity] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="From the sender's word to a severity, over the kind's own map.",
+    )
+    default_severity: Severity = Severity.P2
+    group_by: list[str] = Field(
+        default_factory=list, max_length=20, description="Labels that make one incident of several alerts."
+    )
+    resolve_timeout_s: int | None = Field(
+        None, ge=60, le=31_536_000, description="Seconds without a sign after which an alert resolves."
+    )
+
+
+class SourceUpdate(BaseModel):
+    """What to change; a field that is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=100)
+    config: dict[str, Any] | None = None
+    severity_map: dict[str, Severity] | None = Field(None, max_length=100)
+    default_severity: Severity | None = None
+    group_by: list[str] | None = Field(None, max_length=20)
+    resolve_timeout_s: int | None = Field(None, ge=60, le=31_536_000)
+    state: SourceState | None = Field(None, description="active or paused.")
+
+
+class RotateSecret(BaseModel):
+    """How to rotate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: str | None = Field(None, max_length=1024, description="Yours; without it one is made.")
+    overlap_s: int | None = Field(
+        None, ge=0, le=2_592_000, description="Seconds for which the previous secret stays valid; a day by default."
+    )
+
+
+class PreviewRequest(BaseModel):
+    """A sample to try a kind and its settings on; nothing is stored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(max_length=50)
+    config: dict[str, Any] = Field(default_factory=dict)
+    body: str = Field(max_length=262_144, description="The body as the sender sends it.")
+
+
+class PreviewEvent(BaseModel):
+    """What one alert of the sample would become."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    dedup_key: str
+    status: str
+    title: str
+    description: str
+    raw_severity: str
+    event_time: datetime | None
+    labels: dict[str, str]
+    warnings: list[str]
+
+
+class Preview(BaseModel):
+    """What the sample would become, or why it would be rejected."""
+
+    events: list[PreviewEvent]
+    error: str | None = Field(None, description="Reason code of the rejection.")
+    detail: str = ""
+
+
+class AlertResult(BaseModel):
+    """What became of one alert of a delivery."""
+
+    dedup_key: str
+    status: str
+    outcome: str
+    reason: str
+    alert_id: UUID | None
+    incident_id: UUID | None
+
+
+class ReceiptView(BaseModel):
+    """What became of a delivery."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    source_id: UUID
+    state: DeliveryState
+    reason: str = Field(description="Stable code of why it was rejected or failed; empty otherwise.")
+    detail: str
+    received_at: datetime
+    processed_at: datetime | None
+    size_bytes: int
+    external_id: str | None = Field(description="The sender's own id of the delivery.")
+    conflicts_with: UUID | None = Field(description="An earlier delivery with the same signed id and another body.")
+    attempts: int
+    trace_id: str | None = Field(None, description="The trace in which all of it can be followed.")
+
+
+class ReceiptDetail(ReceiptView):
+    """The same with the alerts, the incidents, and the job that did it."""
+
+    duplicates: int = Field(0, description="How often the same delivery came again within its replay window.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Without those that authenticate.")
+    job_id: UUID | None = None
+    outcomes: dict[str, int] = Field(default_factory=dict, description="Alerts by what became of them.")
+    alerts: list[AlertResult] = Field(default_factory=list, description="Up to 100 of them.")
+    incidents: list[UUID] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)

@@ -1,0 +1,163 @@
+"""Every alert source against its samples: ``samples/<case>.json`` must give exactly ``samples/<case>.expected.json``.
+
+A sample is the body as it is sent, or ``{"config": ..., "body": ...}`` where the source has something to set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.incidents.schemas import AlertEvent
+from app.ingest.contract import AlertSource, ParseError
+from app.ingest.rules import values
+from app.ingest.sources import all_sources
+from app.net.signing.shipped import shipped_profiles
+
+FOLDER = Path(values.__file__).resolve().parents[1] / "sources"
+
+
+def cases() -> Iterator[Any]:
+    for slug in all_sources():
+        for sample in sorted((FOLDER / slug / "samples").glob("*.json")):
+            if not sample.name.endswith(".expected.json"):
+                yield pytest.param(all_sources()[slug], sample, id=f"{slug}-{sample.stem}")
+
+
+def split(source: AlertSource, raw: bytes) -> tuple[bytes, Any]:
+    """The body and the configuration of a sample."""
+    sample = orjson.loads(raw)
+    if isinstance(sample, dict) and set(sample) == {"config", "body"}:
+        return orjson.dumps(sample["body"]), source.config_model.model_validate(sample["config"])
+    return raw, source.config_model()
+
+
+def shown(event: AlertEvent) -> dict[str, Any]:
+    """What differs from an empty event, as JSON."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return value.isoformat()
+        return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+    found = {}
+    for field in dataclasses.fields(event):
+        value = getattr(event, field.name)
+        if value not in (None, "", (), {}):
+            found[field.name] = [plain(item) for item in value] if isinstance(value, tuple) else plain(value)
+    return found
+
+
+def outcome(source: AlertSource, raw: bytes) -> Any:
+    body, config = split(source, raw)
+    try:
+        return [shown(event) for event in source.parse(body, {}, config)]
+    except ParseError as error:
+        return {"error": error.code, "detail": error.detail}
+
+
+@pytest.mark.parametrize(("source", "sample"), cases())
+def test_a_sample_gives_what_is_expected(source: AlertSource, sample: Path) -> None:
+    expected = sample.with_suffix(".expected.json")
+    assert orjson.loads(orjson.dumps(outcome(source, sample.read_bytes()))) == orjson.loads(expected.read_bytes())
+
+
+@pytest.mark.parametrize("slug", all_sources())
+def test_a_source_is_complete(slug: str) -> None:
+    source = all_sources()[slug]
+    assert source.title
+    assert source.profile in shipped_profiles()
+    assert source.config_model(), "the default configuration must be usable"
+    samples = [path for path in (FOLDER / slug / "samples").glob("*.json") if not path.name.endswith(".expected.json")]
+    assert len(samples) >= 3
+    outcomes = [outcome(source, path.read_bytes()) for path in samples]
+    assert any(isinstance(found, list) and found for found in outcomes)
+    assert any(isinstance(found, dict) for found in outcomes), "a refused sample belongs to the set"
+
+
+TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        ["firing", "resolved", "0001-01-01T00:00:00Z", "2026-01-05T10:00:00+99:99", "9" * 30, "\x00", "${id}"]
+    ),
+)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXTS
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(st.text(max_size=12), inner, max_size=6)),
+    max_leaves=20,
+)
+ALERT = st.fixed_dictionaries(
+    {},
+    optional={
+        name: JSON
+        for name in (
+            *("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"),
+            *("id", "title", "subject", "description", "requester", "priority", "severity", "created_time", "url"),
+        )
+    },
+)
+PAYLOAD = st.fixed_dictionaries(
+    {},
+    optional={
+        "alerts": st.one_of(JSON, st.lists(st.one_of(ALERT, JSON), max_size=4)),
+        "request": st.one_of(ALERT, JSON),
+        "version": JSON,
+        "status": JSON,
+        "groupLabels": JSON,
+        "truncatedAlerts": JSON,
+        "event": JSON,
+        **{name: JSON for name in ("id", "title", "labels", "timestamp", "severity", "url", "externalURL")},
+    },
+)
+
+
+def assert_clean(events: list[AlertEvent]) -> None:
+    for event in events:
+        assert event.dedup_key
+        assert 0 < len(event.title) <= values.TITLE_MAX
+        assert "\n" not in event.title
+        assert len(event.description) <= values.DESCRIPTION_MAX
+        assert len(event.labels) <= values.LABELS_MAX
+        for text in (event.dedup_key, event.title, event.description, *event.labels, *event.labels.values()):
+            assert "\x00" not in text
+            text.encode()  # no lone surrogate: PostgreSQL and every log take it
+        for moment in (event.event_time, event.starts_at, event.ends_at):
+            assert moment is None or moment.utcoffset() is not None
+        assert all(link.url.startswith(("http://", "https://")) for link in event.links)
+
+
+@pytest.mark.parametrize("slug", all_sources())
+@given(payload=st.one_of(PAYLOAD, JSON))
+def test_any_json_gives_clean_events_or_a_parse_error(slug: str, payload: Any) -> None:
+    source = all_sources()[slug]
+    try:
+        events = source.parse(orjson.dumps(payload), {}, source.config_model())
+    except ParseError:
+        return
+    assert isinstance(events, list)
+    assert_clean(events)
+
+
+@pytest.mark.parametrize("slug", all_sources())
+@given(
+    body=st.one_of(
+        st.binary(max_size=200), st.sampled_from([b"", b"[" * 200_000, b'{"a":' * 2000, b"\xff\xfe", b"1e999"])
+    )
+)
+def test_any_bytes_give_a_list_or_a_parse_error(slug: str, body: bytes) -> None:
+    source = all_sources()[slug]
+    try:
+        assert isinstance(source.parse(body, {}, source.config_model()), list)
+    except ParseError as error:
+        assert error.code
