@@ -1,0 +1,59 @@
+"""Requests as senders make them, signed here with the standard library and not with the code under test."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from app.net.signing import CompiledProfile, Secret, SignedRequest, load_secret, stored_form
+
+NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+NOW_S = 1_767_614_400
+KEY = b"a key of more than twenty-four bytes"
+TEXT = KEY.decode()
+WHSEC = "whsec_" + base64.b64encode(KEY).decode()
+BODY = b'{"alert":"disk full","host":"db-1"}'
+
+
+def request(
+    headers: Sequence[tuple[str, str | bytes]], body: bytes = BODY, *, query: bytes = b"", path: str = "/in/abc"
+) -> SignedRequest:
+    raw = [(n.encode(), v if isinstance(v, bytes) else v.encode()) for n, v in headers]
+    return SignedRequest("POST", path, query, [(b"host", b"tocsin.test"), *raw], body)
+
+
+def secret(
+    profile: CompiledProfile, text: str, *, secret_id: str = "current", expires_at: datetime | None = None
+) -> Secret:
+    return load_secret(profile, stored_form(profile, text), secret_id=secret_id, expires_at=expires_at)
+
+
+def hex_mac(message: bytes, key: bytes = KEY, algorithm: str = "sha256") -> str:
+    return hmac.new(key, message, algorithm).hexdigest()
+
+
+def base64_mac(message: bytes, key: bytes = KEY) -> str:
+    return base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
+
+
+def github(body: bytes = BODY, key: bytes = KEY) -> list[tuple[str, str | bytes]]:
+    return [("x-hub-signature-256", "sha256=" + hex_mac(body, key))]
+
+
+def slack(body: bytes = BODY, at: str = str(NOW_S), key: bytes = KEY) -> list[tuple[str, str | bytes]]:
+    signature = hex_mac(b"v0:%b:%b" % (at.encode(), body), key)
+    return [("x-slack-request-timestamp", at), ("x-slack-signature", "v0=" + signature)]
+
+
+def webhook_signature(body: bytes = BODY, *, message_id: str = "msg_1", at: str = str(NOW_S), key: bytes = KEY) -> str:
+    return base64_mac(f"{message_id}.{at}.".encode() + body, key)
+
+
+def standard(
+    signatures: str | None = None, body: bytes = BODY, *, message_id: str = "msg_1", at: str = str(NOW_S)
+) -> list[tuple[str, str | bytes]]:
+    value = signatures if signatures is not None else "v1," + webhook_signature(body, message_id=message_id, at=at)
+    return [("webhook-id", message_id), ("webhook-timestamp", at), ("webhook-signature", value)]
