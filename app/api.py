@@ -16,8 +16,6 @@ from app.http.problem import ValidationProblem, install, problem_responses
 
 ROUTERS = (
     "app.auth.endpoints",
-    "app.tenants.endpoints",
-    "app.audit.endpoints",
     "app.ingest.endpoints",
     "app.incidents.endpoints",
     "app.remediation.endpoints",

@@ -88,7 +88,7 @@ def retry(tenant: Tenant, job_id: JobId) -> None:
     from app.operations import service
 
     async def work(session: TenantSession) -> None:
-        await service.retry_job(session, job_id=job_id, actor=ACTOR, now=_now())
+        await service.retry_job(session, job_id=job_id, actor=ACTOR, now=now())
         typer.echo(f"job {job_id} is scheduled again")
 
     in_tenant(tenant, work)
@@ -100,7 +100,7 @@ def discard(tenant: Tenant, job_id: JobId) -> None:
     from app.operations import service
 
     async def work(session: TenantSession) -> None:
-        await service.discard_job(session, job_id=job_id, actor=ACTOR, now=_now())
+        await service.discard_job(session, job_id=job_id, actor=ACTOR, now=now())
         typer.echo(f"job {job_id} is discarded")
 
     in_tenant(tenant, work)
@@ -130,9 +130,9 @@ def _switch(*, queue: Queue | None, tenant: UUID | None, reason: str, paused: bo
 
     async def work(session: TenantSession) -> None:
         if paused:
-            await service.pause(session, queue=queue, reason=reason, actor=ACTOR, now=_now())
+            await service.pause(session, queue=queue, reason=reason, actor=ACTOR, now=now())
         else:
-            await service.resume(session, queue=queue, actor=ACTOR, now=_now())
+            await service.resume(session, queue=queue, actor=ACTOR, now=now())
 
     if tenant is not None:
         in_tenant(tenant, work)
@@ -159,7 +159,8 @@ async def _switch_for_everybody(queue: str, reason: str, paused: bool) -> None:
         await database.dispose()
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """This will return the machine's time, for services that take it as a value."""
     from app.core.clock import SystemClock
 
     return SystemClock().now()

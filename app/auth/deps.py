@@ -1,0 +1,186 @@
+"""Who is calling, what they may do, and the transaction they do it in.
+
+Every refusal before the role check is the same 401. A look-up is remembered for a few seconds per process, so a revoked
+token can live that much longer elsewhere; the cache is bounded and holds hashes only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from app.auth import repository
+from app.auth.repository import FoundOperator, FoundToken
+from app.auth.rules import OPERATOR_PREFIX, TENANT_PREFIX, Role, hash_token, is_well_formed
+from app.auth.service import pepper_of
+from app.core.actor import Actor, ActorKind
+from app.core.clock import Clock
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.ids import TenantId, TokenId
+from app.core.resources import Resources
+from app.db.engine import Database
+from app.db.system import system_session
+from app.db.tenancy import TenantSession, tenant_session
+from app.settings import Settings
+
+CACHE_TTL_S = 5.0
+CACHE_SIZE = 4096
+
+# Declared for the OpenAPI document; the header itself is parsed below, more strictly than the framework does.
+_bearer = HTTPBearer(auto_error=False, description="A token made with `tocsin token create` or POST /v1/tokens.")
+
+
+class NotAuthenticated(Unauthenticated):
+    """Missing, malformed, unknown, expired or revoked: never said which."""
+
+    code = "auth.token_invalid"
+    title = "Authentication failed"
+    hint = "Send 'Authorization: Bearer <token>' with a token that is not expired or revoked."
+
+
+class RoleTooLow(Forbidden):
+    """The token's role does not include what was asked."""
+
+    code = "auth.role_too_low"
+    title = "Your role does not allow this"
+    hint = "Ask an admin of your tenant for a token with the role that the problem names."
+
+
+class TenantIsolated(Forbidden):
+    """The tenant was cut off, to stop harm or to keep evidence."""
+
+    code = "auth.tenant_isolated"
+    title = "This tenant is isolated"
+    hint = "Ask the platform's operator to lift the isolation."
+
+
+@dataclass(frozen=True)
+class Principal:
+    """An authenticated token of one tenant."""
+
+    tenant_id: TenantId
+    token_id: TokenId
+    role: Role
+    name: str
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(kind=ActorKind.TOKEN, id=str(self.token_id), name=self.name)
+
+
+@dataclass(frozen=True)
+class OperatorPrincipal:
+    """An authenticated platform operator: administers tenants, sees no tenant's data."""
+
+    token_id: TokenId
+    name: str
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(kind=ActorKind.OPERATOR, id=str(self.token_id), name=self.name)
+
+
+class TokenLookup:
+    """Finds tokens by hash, with a small memory. One per process."""
+
+    def __init__(self, database: Database, *, pepper: bytes) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._known: OrderedDict[bytes, tuple[float, FoundToken | FoundOperator | None]] = OrderedDict()
+
+    async def find(self, token: str) -> FoundToken | FoundOperator | None:
+        """This will return what the token stands for, or None; expiry is the caller's to judge."""
+        token_hash = hash_token(token, self._pepper)
+        known = self._known.get(token_hash)
+        if known is not None and time.monotonic() - known[0] < CACHE_TTL_S:
+            return known[1]
+        async with system_session(self._database, reason="auth.find_token") as session:
+            found: FoundToken | FoundOperator | None
+            if token.startswith(f"{OPERATOR_PREFIX}_"):
+                found = await repository.find_operator(session, token_hash=token_hash)
+            else:
+                found = await repository.find_token(session, token_hash=token_hash)
+        self._known[token_hash] = (time.monotonic(), found)
+        self._known.move_to_end(token_hash)
+        while len(self._known) > CACHE_SIZE:
+            self._known.popitem(last=False)
+        return found
+
+
+def _lookup(resources: Resources) -> TokenLookup:
+    try:
+        return resources.get(TokenLookup)
+    except LookupError:
+        made = TokenLookup(resources.get(Database), pepper=pepper_of(resources.get(Settings)))
+        resources.provide(TokenLookup, made)
+        return made
+
+
+def _token_of(request: Request, prefix: str) -> str:
+    """The one well-formed bearer token of the request (C12, C13)."""
+    values = request.headers.getlist("authorization")
+    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not token.startswith(f"{prefix}_") or not is_well_formed(token):
+        raise NotAuthenticated
+    return token
+
+
+def _refuse_expired(expires_at: datetime | None, resources: Resources) -> None:
+    if expires_at is not None and expires_at <= resources.get(Clock).now():  # type: ignore[type-abstract]
+        raise NotAuthenticated
+
+
+async def _principal(request: Request, _declared: Annotated[object, Depends(_bearer)]) -> Principal:
+    resources: Resources = request.app.state.resources
+    found = await _lookup(resources).find(_token_of(request, TENANT_PREFIX))
+    if not isinstance(found, FoundToken):
+        raise NotAuthenticated
+    _refuse_expired(found.expires_at, resources)
+    if found.tenant_state != "active":
+        raise TenantIsolated
+    return Principal(TenantId(found.tenant_id), TokenId(found.token_id), Role(found.role), found.name)
+
+
+async def _operator(request: Request, _declared: Annotated[object, Depends(_bearer)]) -> OperatorPrincipal:
+    resources: Resources = request.app.state.resources
+    found = await _lookup(resources).find(_token_of(request, OPERATOR_PREFIX))
+    if not isinstance(found, FoundOperator):
+        raise NotAuthenticated
+    _refuse_expired(found.expires_at, resources)
+    return OperatorPrincipal(TokenId(found.token_id), found.name)
+
+
+AnyPrincipal = Annotated[Principal, Depends(_principal)]
+
+
+class _AtLeast:
+    def __init__(self, role: Role) -> None:
+        self._role = role
+
+    async def __call__(self, principal: AnyPrincipal) -> Principal:
+        if not principal.role.includes(self._role):
+            raise RoleTooLow(f"this needs the role {self._role.value}; the token has {principal.role.value}")
+        return principal
+
+
+Viewer = Annotated[Principal, Depends(_AtLeast(Role.VIEWER))]
+Responder = Annotated[Principal, Depends(_AtLeast(Role.RESPONDER))]
+Engineer = Annotated[Principal, Depends(_AtLeast(Role.ENGINEER))]
+Admin = Annotated[Principal, Depends(_AtLeast(Role.ADMIN))]
+Operator = Annotated[OperatorPrincipal, Depends(_operator)]
+
+
+async def _tenant_transaction(request: Request, principal: AnyPrincipal) -> AsyncIterator[TenantSession]:
+    async with tenant_session(request.app.state.resources.get(Database), principal.tenant_id) as session:
+        yield session
+
+
+# scope="function": the commit happens before the answer is sent; otherwise a 2xx could precede a failed commit.
+TenantTx = Annotated[TenantSession, Depends(_tenant_transaction, scope="function")]

@@ -1,0 +1,96 @@
+"""``tocsin token``: make, list and revoke API tokens, on the machine itself."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.auth.rules import Role
+from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.db.tenancy import TenantSession
+
+app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True)
+
+Days = Annotated[int, typer.Option("--days", min=0, help="Days until it expires; 0 for never.")]
+
+
+@app.command()
+def create(
+    tenant: Tenant,
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    role: Annotated[Role, typer.Option(help="What it may do; each role includes the one before it.")] = Role.VIEWER,
+    days: Days = 90,
+) -> None:
+    """Make a token and print it, once."""
+    from app.auth.service import create_token, pepper_of
+    from app.settings import Settings
+
+    async def work(session: TenantSession) -> None:
+        expires_at = now() + timedelta(days=days) if days else None
+        created = await create_token(
+            session, pepper=pepper_of(Settings()), name=name, role=role, expires_at=expires_at, actor=ACTOR, now=now()
+        )
+        typer.echo(f"id: {created.row.id}\ntoken (shown this once): {created.text}")
+
+    in_tenant(tenant, work)
+
+
+@app.command("list")
+def list_tokens(tenant: Tenant) -> None:
+    """List a tenant's tokens, newest first; never their text."""
+    from app.auth.service import list_tokens as find
+
+    async def work(session: TenantSession) -> None:
+        table = Table("id", "name", "role", "prefix", "expires", "revoked")
+        for row in await find(session, before=None, limit=200):
+            ends = [
+                moment.isoformat(timespec="seconds") if moment else "" for moment in (row.expires_at, row.revoked_at)
+            ]
+            table.add_row(str(row.id), row.name, row.role, row.prefix, *ends)
+        Console().print(table)
+
+    in_tenant(tenant, work)
+
+
+@app.command()
+def revoke(tenant: Tenant, token_id: Annotated[UUID, typer.Argument(help="The token's id.")]) -> None:
+    """End a token; running processes notice within five seconds."""
+    from app.auth.service import revoke_token
+
+    async def work(session: TenantSession) -> None:
+        await revoke_token(session, token_id=token_id, actor=ACTOR, now=now())
+        typer.echo(f"token {token_id} is revoked")
+
+    in_tenant(tenant, work)
+
+
+@app.command("create-operator")
+def create_operator(name: Annotated[str, typer.Argument(help="Who will use it.")], days: Days = 90) -> None:
+    """Make a platform operator's token: it administers tenants and sees no tenant's data."""
+    from app.auth.service import create_operator_token, pepper_of
+    from app.db.engine import Database
+    from app.db.system import system_session
+    from app.settings import Settings
+
+    async def run() -> None:
+        settings = Settings()
+        database = Database.from_settings(settings.database)
+        try:
+            async with system_session(database, reason="cli.create_operator_token") as session:
+                token_id, token = await create_operator_token(
+                    session,
+                    pepper=pepper_of(settings),
+                    name=name,
+                    expires_at=now() + timedelta(days=days) if days else None,
+                )
+        finally:
+            await database.dispose()
+        typer.echo(f"id: {token_id}\noperator token (shown this once): {token}")
+
+    asyncio.run(run())
