@@ -48,7 +48,9 @@ class _View(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-Name = Annotated[str, Field(min_length=1, max_length=120)]
+# PostgreSQL's text holds every character but NUL.
+NO_NUL = r"^[^\x00]*$"
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NO_NUL)]
 
 
 class NewDesk(_Input):
@@ -92,10 +94,10 @@ class DeskView(_View):
 class NewKnowledgeEntry(_Input):
     """A piece of documentation. Only a trusted entry's address is shown in notes."""
 
-    title: Annotated[str, Field(min_length=1, max_length=300)]
-    body: Annotated[str, Field(min_length=1, max_length=50_000)]
-    url: Annotated[str, Field(max_length=2000, pattern=r"^(https?://[^\s\"'<>]+)?$")] = ""
-    owner: Annotated[str, Field(max_length=200)] = ""
+    title: Annotated[str, Field(min_length=1, max_length=300, pattern=NO_NUL)]
+    body: Annotated[str, Field(min_length=1, max_length=50_000, pattern=NO_NUL)]
+    url: Annotated[str, Field(max_length=2000, pattern=r"^(https?://[^\s\"'<>\x00]+)?$")] = ""
+    owner: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
     trust: Trust = Trust.TRUSTED
 
 
@@ -168,13 +170,15 @@ class NewFeedback(_Input):
     """A technician's opinion of a note: stars, a thumb, or both."""
 
     enhancement_id: UUID | None = None
-    ticket_id: Annotated[str, Field(max_length=200)] | None = Field(None, description="The desk's ticket number.")
+    ticket_id: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = Field(
+        None, description="The desk's ticket number."
+    )
     system: Name = "servicedesk"
     rating: Annotated[int, Field(ge=1, le=5)] | None = None
     thumbs: Literal["up", "down"] | None = None
     reason_code: FeedbackReason | None = None
-    comment: Annotated[str, Field(max_length=4000)] = ""
-    technician: Annotated[str, Field(max_length=200)] = ""
+    comment: Annotated[str, Field(max_length=4000, pattern=NO_NUL)] = ""
+    technician: Annotated[str, Field(max_length=200, pattern=NO_NUL)] = ""
 
     @model_validator(mode="after")
     def _says_what_and_about_which(self) -> Self:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 from sqlalchemy import text
 
+from app.core.ids import IncidentId
 from app.core.resources import Resources
+from app.db.jobs.queue import enqueue
 from app.db.tenancy import tenant_session
 from app.enhancement.contract import CaseLibrary, ContextRequest, ContextSource
-from app.enhancement.jobs import composing
+from app.enhancement.jobs import EnhanceTicket
 from app.enhancement.rules.evidence import Evidence
 from app.enhancement.schemas import EnhancementState
 from app.enhancement.service import find_enhancement_for_ticket, restart_enhancement
+from app.enhancement.service.catalogue import context_sources
 from app.incidents.service import list_timeline
 from tests.enhancement.world import ENGINEER, RESOLUTION, World, make_world, with_settings
 from tests.fixtures.servicedesk import ServedDesk
@@ -57,9 +61,11 @@ async def test_the_incident_tells_what_was_written_and_why_not(world: World) -> 
     async with tenant_session(world.database, world.tenant_id) as session:
         told = {}
         for ticket in (written, refused):
-            incident_id = (await find_enhancement_for_ticket(session, external_id=ticket.id)).incident_id
-            page = await list_timeline(session, incident_id=incident_id, after=None, limit=50)
-            told[ticket.id] = {entry.kind: entry for entry in page.items}
+            found = await find_enhancement_for_ticket(session, external_id=ticket.id)
+            assert found is not None
+            assert found.incident_id is not None
+            entries = await list_timeline(session, incident_id=IncidentId(found.incident_id), after=None, limit=50)
+            told[ticket.id] = {entry.kind: entry for entry in entries}
     assert "confidence" in told[written.id]["enhancement.published"].reason
     assert told[refused.id]["enhancement.failed"].reason.startswith("ticket_closed:")
 
@@ -262,21 +268,19 @@ async def test_a_source_that_fails_or_hangs_is_a_line_in_the_note(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(request: ContextRequest, library: CaseLibrary) -> list[Evidence]:
-        import asyncio
-
         await asyncio.Event().wait()
         return []
 
     async def fail(request: ContextRequest, library: CaseLibrary) -> list[Evidence]:
         raise OSError("no route")
 
-    real = composing.context_sources()
+    real = context_sources()
     odd = (
         ContextSource(slug="slow", title="Slow source", timeout_s=0.05, gather=hang),
         ContextSource(slug="broken", title="Broken source", timeout_s=1, gather=fail),
     )
     # The catalogue is the seam: two further plug-ins, as if their folders were there.
-    monkeypatch.setattr(composing, "context_sources", lambda: (*real, *odd))
+    monkeypatch.setattr("app.enhancement.jobs.composing.context_sources", lambda: (*real, *odd))
     ticket = await world.receive()
     await world.run_until_settled()
     (note,) = world.desk.standin.notes_of(ticket.id)
@@ -321,9 +325,6 @@ async def test_switched_off_writes_no_note(world: World) -> None:
 
 async def retry(world: World, ticket_id: str) -> None:
     """This will ask for another try, as the endpoint does."""
-    from app.db.jobs.queue import enqueue
-    from app.enhancement.jobs import EnhanceTicket
-
     found = await world.enhancement(world.desk.standin.tickets[ticket_id])
     async with tenant_session(world.database, world.tenant_id) as session:
         await restart_enhancement(session, enhancement_id=found.id, actor=ENGINEER, now=world.now())

@@ -82,7 +82,7 @@ async def _learn_from_timeline(session: TenantSession, incident_id: IncidentId) 
         return
     said = [
         str(entry.data.get("text") or entry.reason)
-        for entry in timeline.items
+        for entry in timeline
         if entry.actor_kind in _PEOPLE and entry.kind in {"incident.note", "incident.resolved"}
     ]
     labels = "\n".join(f"{name}: {value}" for name, value in sorted(incident.labels.items()))

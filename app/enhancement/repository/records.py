@@ -142,7 +142,7 @@ async def find_enhancement_of_ticket(session: TenantSession, ticket_id: UUID) ->
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-def _with_ticket() -> Select[tuple[EnhancementRow, TicketRow]]:
+def _with_ticket() -> Select[EnhancementRow, TicketRow]:
     return select(EnhancementRow, TicketRow).join(
         TicketRow,
         (TicketRow.tenant_id == EnhancementRow.tenant_id) & (TicketRow.id == EnhancementRow.ticket_id),

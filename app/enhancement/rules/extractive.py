@@ -14,10 +14,14 @@ MAX_STATEMENT_CHARS = 300
 
 
 def compose(evidence: Sequence[Evidence], *, terms: frozenset[str]) -> Draft:
-    """This will take the resolutions of the best past cases and the best sentences of the documentation."""
+    """This will take the resolutions of the best past cases and the best sentences of the documentation.
+
+    An item that seems to address a model is named but not quoted: what orders a model orders its reader too.
+    """
     cases = [item for item in evidence if item.source is not SourceKind.KNOWLEDGE][:MAX_SIMILAR]
-    statements = [_resolved(item) for item in cases if item.resolution]
-    statements += _from_knowledge([item for item in evidence if item.source is SourceKind.KNOWLEDGE], terms)
+    statements = [_resolved(item) for item in cases if item.resolution and not item.suspicious]
+    documents = [item for item in evidence if item.source is SourceKind.KNOWLEDGE and not item.suspicious]
+    statements += _from_knowledge(documents, terms)
     return Draft(
         method=Method.EXTRACTIVE,
         statements=tuple(statements),

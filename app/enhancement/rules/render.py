@@ -11,6 +11,7 @@ from uuid import UUID
 from app.enhancement.rules.draft import Draft, Kind, Method, Statement
 from app.enhancement.rules.entities import Entities
 from app.enhancement.rules.evidence import Evidence, SourceKind, Trust
+from app.enhancement.rules.redaction import PLACEHOLDER
 from app.enhancement.rules.text import cut, strip_hidden
 
 MAX_NOTE_CHARS = 12_000
@@ -64,6 +65,7 @@ def shown(text: str, *, limit: int) -> str:
     """This will make untrusted text safe to stand in the note."""
     cleaned = re.sub(r"\s+", " ", strip_hidden(text)).strip()
     cleaned = _MARKER.sub("[marker removed]", cleaned)
+    cleaned = PLACEHOLDER.sub(r"(\1 \2)", cleaned)
     return html.escape(defang(cut(cleaned, limit)), quote=True)
 
 
@@ -115,16 +117,15 @@ def _statement(statement: Statement, item: Evidence) -> str:
     line = f"{_KIND_NAMES[statement.kind]}: {shown(statement.text, limit=300)} [{item.id}]"
     if statement.quote != statement.text:
         line += f"<br><i>&ldquo;{shown(statement.quote, limit=300)}&rdquo;</i>"
-    if item.suspicious:
-        line += " (this source holds possible instruction text)"
     return line
 
 
 def _case(item: Evidence) -> str:
-    why = shown("; ".join(item.why), limit=200)
-    return f"{_SOURCE_NAMES[item.source]} {shown(item.ref, limit=80)}: {shown(item.title, limit=200)} [{item.id}]" + (
-        f" ({why})" if why else ""
-    )
+    notes = [shown(reason, limit=100) for reason in item.why]
+    if item.suspicious:
+        notes.append("holds possible instruction text, so it is not quoted")
+    title = f"{_SOURCE_NAMES[item.source]} {shown(item.ref, limit=80)}: {shown(item.title, limit=200)} [{item.id}]"
+    return title + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _facts(context: NoteContext) -> list[str]:

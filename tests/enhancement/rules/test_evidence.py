@@ -79,3 +79,8 @@ def test_the_extractive_note_quotes_and_is_deterministic() -> None:
 def test_nothing_found_is_a_note_without_statements() -> None:
     draft = compose([], terms=TERMS)
     assert (draft.statements, draft.similar, draft.confidence) == ((), (), Confidence.LOW)
+
+
+def test_a_source_with_orders_is_named_but_not_quoted() -> None:
+    draft = compose([make_evidence(suspicious=True)], terms=TERMS)
+    assert (draft.statements, draft.similar) == ((), ("E1",))

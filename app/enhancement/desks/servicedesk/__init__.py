@@ -36,6 +36,9 @@ _NOT_FOUND_CODES = frozenset({4007})
 _CREDENTIAL_CODES = frozenset({4002})
 
 
+_StatusName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+
+
 class Edition(StrEnum):
     """The two products; they differ in header and envelope."""
 
@@ -53,7 +56,12 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     edition: Edition = Edition.ON_PREMISES
-    closed_statuses: Annotated[list[str], Field(max_length=20)] = ["closed", "resolved", "cancelled", "canceled"]
+    closed_statuses: Annotated[list[_StatusName], Field(max_length=20)] = [
+        "closed",
+        "resolved",
+        "cancelled",
+        "canceled",
+    ]
 
 
 class ServiceDesk:
