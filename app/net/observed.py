@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from opentelemetry import trace
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 
 from app.net.errors import OutboundError
 from app.observability.metrics import counter, histogram
+from app.observability.tracing import span_from
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -22,7 +22,7 @@ SECONDS = histogram("tocsin_outbound_seconds", "Duration of outgoing HTTP calls 
 class Observation:
     """What is seen of one call: never its path or query, which may hold secrets."""
 
-    def __init__(self, span: trace.Span, verb: str) -> None:
+    def __init__(self, span: Span, verb: str) -> None:
         self._span = span
         self.outcome = "error"
         span.set_attribute("http.request.method", verb)
@@ -40,7 +40,7 @@ def observed(verb: str) -> Iterator[Observation]:
     """This will give the call its span and its metrics, whatever becomes of it."""
     label = verb if verb in METHODS else "other"
     started = time.perf_counter()
-    with trace.get_tracer("tocsin").start_as_current_span("outbound.request", kind=SpanKind.CLIENT) as span:
+    with span_from(None, "outbound.request", kind=SpanKind.CLIENT) as span:
         seen = Observation(span, label)
         try:
             yield seen
