@@ -16,7 +16,7 @@ from structlog.contextvars import bound_contextvars
 
 from app.core.ids import new_id
 from app.http.problem import problem_response, unexpected
-from app.observability.metrics import counter, exemplar, histogram
+from app.observability.metrics import counter, histogram
 from app.observability.tracing import new_root
 
 Scope = MutableMapping[str, Any]
@@ -83,7 +83,7 @@ class Frame:
             span.update_name(f"{method} {route}")
             span.set_attributes({"http.route": route, "http.response.status_code": answer.status})
             REQUESTS.labels(route, method, str(answer.status)).inc()
-            DURATION.labels(route, method).observe(elapsed, exemplar())
+            DURATION.labels(route, method).observe(elapsed)
             log.info("request.done", route=route, method=method, status=answer.status, duration_s=round(elapsed, 5))
 
     async def _bounded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[bytes, bytes]) -> None:

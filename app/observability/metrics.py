@@ -1,17 +1,19 @@
 """Prometheus metrics: one registry per process, served on a port of its own.
 
 Labels are bounded by rule: kinds, queues and outcomes, never ids, tenants or a sender's text. A metric that breaks the
-rule does not get made.
+rule does not get made. Histograms carry the current trace's id as an exemplar, which scrapers see that ask for OpenMetrics.
 """
 
 from __future__ import annotations
 
 import errno
+import socket
+import socketserver
 import threading
 from collections.abc import Sequence
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from opentelemetry import trace
+import structlog
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -23,11 +25,14 @@ from prometheus_client import (
     make_wsgi_app,
 )
 
-FORBIDDEN_LABELS = frozenset(
-    {"tenant", "tenant_id", "id", "incident_id", "job_id", "source_id", "title", "path", "url"}
-)
+from app.observability.tracing import recorded_trace_id
+
+log = structlog.get_logger(__name__)
+
+FORBIDDEN_LABELS = frozenset({"tenant", "id", "title", "path", "url", "host", "name", "email", "user", "alertname"})
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 PORTS_TRIED = 50
+SCRAPE_TIMEOUT_S = 15
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
@@ -37,6 +42,14 @@ GCCollector(registry=REGISTRY)
 
 class UnboundedLabel(ValueError):
     """A metric was declared with a label that would hold ids or strangers' text."""
+
+
+class TracedHistogram(Histogram):
+    """A histogram whose observations remember the trace that they were made in."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """This will count ``amount``; without an exemplar of the caller's, the current recorded trace is it."""
+        super().observe(amount, exemplar if exemplar is not None else _trace_exemplar())
 
 
 def counter(name: str, description: str, labels: Sequence[str] = ()) -> Counter:
@@ -55,36 +68,45 @@ def gauge(name: str, description: str, labels: Sequence[str] = ()) -> Gauge:
 
 def histogram(
     name: str, description: str, labels: Sequence[str] = (), *, buckets: Sequence[float] = LATENCY_BUCKETS
-) -> Histogram:
+) -> TracedHistogram:
     """This will declare a histogram in seconds (or with the given buckets); see ``counter``."""
-    return Histogram(_checked(name, labels), description, labels, registry=REGISTRY, buckets=tuple(buckets))
+    return TracedHistogram(_checked(name, labels), description, labels, registry=REGISTRY, buckets=tuple(buckets))
 
 
-def exemplar() -> dict[str, str] | None:
-    """This will return the current trace's id as an exemplar, or None outside a recorded trace."""
-    context = trace.get_current_span().get_span_context()
-    if not context.is_valid or not context.trace_flags.sampled:
-        return None
-    return {"trace_id": format(context.trace_id, "032x")}
+def _trace_exemplar() -> dict[str, str] | None:
+    trace_id = recorded_trace_id()
+    return {"trace_id": trace_id} if trace_id is not None else None
 
 
 def _checked(name: str, labels: Sequence[str]) -> str:
     if not name.startswith("tocsin_"):
         raise ValueError(f"metric {name!r} must start with tocsin_")
-    unbounded = FORBIDDEN_LABELS.intersection(labels)
+    unbounded = [label for label in labels if label in FORBIDDEN_LABELS or label.endswith("_id")]
     if unbounded:
         raise UnboundedLabel(f"metric {name!r} has unbounded labels: {', '.join(sorted(unbounded))}")
     return name
 
 
 class _Quiet(WSGIRequestHandler):
+    # Without it, a client that connects and says nothing would hold its thread for ever.
+    timeout = SCRAPE_TIMEOUT_S
+
     def log_message(self, format: str, *args: object) -> None:
         """Scrapes are not worth a line each."""
 
 
-class _Server(WSGIServer):
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
-    allow_reuse_address = True
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's: it asks DNS for its own name, which can hold up the start where a resolver is slow.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "metrics", self.server_address[1]
+        self.setup_environ()
+
+
+class _ServerV6(_Server):
+    address_family = socket.AF_INET6
 
 
 class MetricsServer:
@@ -117,10 +139,15 @@ def serve_metrics(host: str, port: int) -> MetricsServer:
         OSError: None of the tried ports was free.
     """
     application = make_wsgi_app(REGISTRY)
-    for candidate in range(port, port + PORTS_TRIED) if port else [0]:
+    kind = _ServerV6 if ":" in host else _Server
+    for candidate in range(port, min(port + PORTS_TRIED, 65536)) if port else [0]:
         try:
-            return MetricsServer(make_server(host, candidate, application, _Server, handler_class=_Quiet))
+            server = MetricsServer(make_server(host, candidate, application, kind, handler_class=_Quiet))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
+            continue
+        if candidate != port:
+            log.warning("metrics.port_busy", wanted=port, taken=server.port)
+        return server
     raise OSError(errno.EADDRINUSE, f"no free metrics port from {port} to {port + PORTS_TRIED - 1}")
