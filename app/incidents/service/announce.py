@@ -7,16 +7,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.audit.service import record
+from app.audit.service import Deed, record_many
 from app.core.actor import Actor
 from app.core.events import emit
-from app.core.ids import IncidentId, SourceId, new_id
+from app.core.ids import IncidentId, new_id
 from app.db.tenancy import TenantSession
 from app.incidents.events import IncidentOpened, IncidentResolved, IncidentUpdated, TicketReceived
 from app.incidents.repository import writing
 from app.incidents.rules.signals import clean_value
 from app.incidents.rules.states import IncidentState
-from app.incidents.rules.world import Incident, Note, World
+from app.incidents.rules.world import Incident, Note, TicketFact, World
 from app.incidents.schemas import SourceFacts, TicketRef
 from app.observability.metrics import counter
 
@@ -38,35 +38,26 @@ async def announce(
     session: TenantSession, world: World, *, actor: Actor, source: SourceFacts | None, now: datetime
 ) -> None:
     """This will audit and emit what became of each incident, and each new ticket."""
-    for incident in world.incidents.values():
-        if incident.is_changed:
-            await _announce_incident(session, incident, actor=actor, source=source, now=now)
+    changed = [incident for incident in world.incidents.values() if incident.is_changed]
+    deeds = [deed for incident in changed for deed in _deeds(incident, actor, source)]
+    await record_many(session, deeds, now=now)
+    for incident in changed:
+        await _emit_changes(session, incident, actor=actor, source=source, now=now)
     if source is not None:
         for ticket in world.tickets:
-            await emit(
-                session,
-                TicketReceived(
-                    tenant_id=session.tenant_id,
-                    incident_id=IncidentId(ticket.incident_id),
-                    source_id=source.id,
-                    ticket=TicketRef(**ticket.ticket),
-                    title=ticket.title,
-                    description=ticket.description,
-                    labels=dict(ticket.labels),
-                    at=now,
-                ),
-            )
+            await emit(session, _ticket_received(session, ticket, source, now))
 
 
 async def announce_resolved(
     session: TenantSession, *, incident_id: UUID, actor: Actor, reason: str, now: datetime
 ) -> None:
     """This will audit and emit that an incident is over."""
+    await record_many(session, [_resolved_deed(incident_id, actor, reason)], now=now)
+    await _emit_resolved(session, incident_id, actor, now)
+
+
+async def _emit_resolved(session: TenantSession, incident_id: UUID, actor: Actor, now: datetime) -> None:
     by = f"{actor.kind}:{actor.id}"
-    detail = {"reason": reason}
-    await record(
-        session, actor=actor, action="incident.resolved", subject=_subject(incident_id), detail=detail, now=now
-    )
     INCIDENTS_RESOLVED.labels(actor_kind=actor.kind.value).inc()
     event = IncidentResolved(incident_id=IncidentId(incident_id), tenant_id=session.tenant_id, by=by, at=now)
     await emit(session, event)
@@ -78,40 +69,65 @@ async def announce_updated(session: TenantSession, *, incident_id: UUID, what: s
     await emit(session, event)
 
 
-async def _announce_incident(
+async def _emit_changes(
     session: TenantSession, incident: Incident, *, actor: Actor, source: SourceFacts | None, now: datetime
 ) -> None:
     if incident.is_new and source is not None:
-        await _announce_opened(session, incident, actor=actor, source=source, now=now)
+        INCIDENTS_OPENED.labels(severity=incident.severity.value).inc()
+        await emit(session, _opened(session, incident, source, now))
     else:
         for what in dict.fromkeys(incident.happened):
             if what != "resolved":
                 await announce_updated(session, incident_id=incident.id, what=what, now=now)
-    if "resolved" in incident.happened and incident.state is IncidentState.RESOLVED:
-        reason = f"by {incident.resolved_by}"
-        await announce_resolved(session, incident_id=incident.id, actor=actor, reason=reason, now=now)
+    if _was_resolved(incident):
+        await _emit_resolved(session, incident.id, actor, now)
 
 
-async def _announce_opened(
-    session: TenantSession, incident: Incident, *, actor: Actor, source: SourceFacts, now: datetime
-) -> None:
-    detail = {"title": incident.title, "severity": incident.severity.value, "source": source.name}
-    subject = _subject(incident.id)
-    await record(session, actor=actor, action="incident.opened", subject=subject, detail=detail, now=now)
-    INCIDENTS_OPENED.labels(severity=incident.severity.value).inc()
-    event = IncidentOpened(
+def _was_resolved(incident: Incident) -> bool:
+    return "resolved" in incident.happened and incident.state is IncidentState.RESOLVED
+
+
+def _deeds(incident: Incident, actor: Actor, source: SourceFacts | None) -> list[Deed]:
+    deeds = []
+    if incident.is_new and source is not None:
+        detail = {"title": incident.title, "severity": incident.severity.value, "source": source.name}
+        deeds.append(Deed(actor=actor, action="incident.opened", subject=_subject(incident.id), detail=detail))
+    if _was_resolved(incident):
+        deeds.append(_resolved_deed(incident.id, actor, f"by {incident.resolved_by}"))
+    return deeds
+
+
+def _resolved_deed(incident_id: UUID, actor: Actor, reason: str) -> Deed:
+    subject = _subject(incident_id)
+    return Deed(actor=actor, action="incident.resolved", subject=subject, detail={"reason": reason})
+
+
+def _opened(session: TenantSession, incident: Incident, source: SourceFacts, now: datetime) -> IncidentOpened:
+    return IncidentOpened(
         incident_id=IncidentId(incident.id),
         tenant_id=session.tenant_id,
         title=incident.title,
         severity=incident.severity,
-        source_id=SourceId(source.id),
+        source_id=source.id,
         source_kind=source.kind,
         labels=dict(incident.labels),
         alert_name=incident.alert_name,
         ticket=TicketRef(**incident.ticket) if incident.ticket else None,
         at=now,
     )
-    await emit(session, event)
+
+
+def _ticket_received(session: TenantSession, fact: TicketFact, source: SourceFacts, now: datetime) -> TicketReceived:
+    return TicketReceived(
+        tenant_id=session.tenant_id,
+        incident_id=IncidentId(fact.incident_id),
+        source_id=source.id,
+        ticket=TicketRef(**fact.ticket),
+        title=fact.title,
+        description=fact.description,
+        labels=dict(fact.labels),
+        at=now,
+    )
 
 
 def _entry(note: Note, actor: Actor, now: datetime) -> dict[str, Any]:
