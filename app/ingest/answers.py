@@ -24,9 +24,7 @@ class Answer:
 def _problem(
     status: int, code: str, title: str, detail: str, outcome: str, *more: tuple[bytes, bytes], close: bool = False
 ) -> Answer:
-    body = orjson.dumps(
-        {"type": f"urn:tocsin:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
-    )
+    body = orjson.dumps({"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code})
     headers = (_PROBLEM, (b"content-length", str(len(body)).encode()), *more)
     # Where the body was not read to its end, the connection cannot carry another request.
     return Answer(status, (*headers, (b"connection", b"close")) if close else headers, body, outcome)
@@ -88,7 +86,7 @@ def not_text(receipt_id: UUID) -> Answer:
     """The sender is who it says, but sent no UTF-8: kept as rejected, and told so."""
     body = orjson.dumps(
         {
-            "type": "urn:tocsin:problem:ingest.malformed",
+            "type": "/problems/ingest.malformed",
             "title": "The body is not UTF-8",
             "status": 400,
             "detail": "The delivery is kept as rejected; see its receipt.",

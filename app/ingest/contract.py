@@ -78,6 +78,7 @@ class AlertSource:
             Header names are lower case.
         severities: From the sender's word, lower case, to ours; a tenant's own map goes over it.
         resolve_timeout_s: Default time-out for senders that do not say when it is over; None never.
+        example: A body that makes sense, for the curl line of a new source.
         max_body_bytes: Raises the profile's cap for a sender whose notifications grow large.
     """
 
@@ -88,6 +89,7 @@ class AlertSource:
     config_model: type[BaseModel] = NoConfig
     severities: Mapping[str, Severity] = field(default_factory=lambda: COMMON_SEVERITIES)
     resolve_timeout_s: int | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
     max_body_bytes: int | None = None
 
 

@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID
 
 import structlog
 from sqlalchemy import text
@@ -24,7 +23,7 @@ from app.core.errors import TocsinError, Unavailable
 from app.core.ids import SourceId, TenantId
 from app.db.engine import Database
 from app.db.system import system_session
-from app.ingest.rules.requests import HeaderFilter, shard_of
+from app.ingest.rules.requests import HeaderFilter, secret_context, shard_of
 from app.ingest.sources import all_sources
 from app.net.keyring import KeyRing
 from app.net.signing import CompiledProfile, Secret, Strength, get_profile, load_secret
@@ -36,11 +35,6 @@ T = TypeVar("T")
 
 PUBLIC_ID = re.compile(r"[0-9a-z]{26}")
 _FIND = text("select * from tocsin_private.find_source(:public_id)")
-
-
-def secret_context(tenant_id: UUID, source_id: UUID) -> str:
-    """This will return what a source's secrets are bound to at rest: moved to another source, they do not decrypt."""
-    return f"source-secret:{tenant_id}:{source_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +100,6 @@ class KnownSources:
             if entry is not None and entry.usable_until > self._monotonic():
                 return entry.source
             raise Unavailable("the source could not be looked up", retry_after_s=1) from error
-
-    def forget(self, public_id: str) -> None:
-        """This will look the source up anew at its next request; called by the process that changed it."""
-        self._known.pop(public_id, None)
-        self._unknown.pop(public_id, None)
 
     async def _look(self, public_id: str) -> KnownSource | None:
         async with self._slots, system_session(self._database, reason="ingest.find_source") as session:

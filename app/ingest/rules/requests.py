@@ -65,6 +65,11 @@ class HeaderFilter:
         return verdict
 
 
+def secret_context(tenant_id: UUID, source_id: UUID) -> str:
+    """This will return what a source's secrets are bound to at rest: moved to another source, they do not decrypt."""
+    return f"source-secret:{tenant_id}:{source_id}"
+
+
 def shard_of(source_id: UUID, shards: int) -> int:
     """This will return the shard of a source: always the same one, so that its deliveries queue up in order."""
     return (source_id.int & 0xFFFF_FFFF) % shards

@@ -153,5 +153,20 @@ SOURCE = AlertSource(
     profile="bearer",  # Alertmanager cannot sign; a bearer token in its http_config is the strongest plain choice
     config_model=AlertmanagerConfig,
     parse=parse,
+    example={
+        "version": "4",
+        "status": "firing",
+        "groupKey": '{}:{alertname="TocsinTest"}',
+        "groupLabels": {"alertname": "TocsinTest"},
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": {"alertname": "TocsinTest", "severity": "info"},
+                "annotations": {"summary": "A first notification"},
+                "startsAt": "2026-01-05T12:00:00Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+            }
+        ],
+    },
     max_body_bytes=10_485_760,
 )

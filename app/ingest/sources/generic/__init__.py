@@ -164,4 +164,5 @@ SOURCE = AlertSource(
     profile="standard_webhooks",
     config_model=GenericConfig,
     parse=parse,
+    example={"id": "test-1", "title": "A first alert", "status": "firing", "severity": "info"},
 )

@@ -214,4 +214,8 @@ SOURCE = AlertSource(
     profile="standard_webhooks",
     config_model=ServiceDeskConfig,
     parse=parse,
+    example={
+        "event": "created",
+        "request": {"id": "1", "subject": "A first ticket", "priority": "Low", "requester": "Test"},
+    },
 )

@@ -1,0 +1,199 @@
+"""``/v1/sources``, ``/v1/receipts`` and ``/v1/deliveries``. The intake route itself is ``hot.py``."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from app.auth.deps import Engineer, TenantTx, Viewer
+from app.core.resources import Resources
+from app.db.jobs.queue import enqueue
+from app.http.clock import Now
+from app.http.pagination import CursorPage, PageParams
+from app.http.problem import problem_responses
+from app.ingest import service
+from app.ingest.jobs import DrainIntake
+from app.ingest.schemas import (
+    CreatedSourceView,
+    DeliveryState,
+    Preview,
+    PreviewRequest,
+    ReceiptDetail,
+    ReceiptView,
+    RefusalView,
+    RotateSecret,
+    SecretView,
+    SourceCreate,
+    SourceDetail,
+    SourceUpdate,
+    SourceView,
+)
+from app.ingest.sources import UnknownSourceKind
+from app.net.keyring import KeyRing
+from app.net.signing import InvalidSecret, ProfileNotFound
+from app.settings import Settings
+
+router = APIRouter(prefix="/v1", tags=["ingest"])
+
+
+def _resources(request: Request) -> Resources:
+    found: Resources = request.app.state.resources
+    return found
+
+
+Res = Annotated[Resources, Depends(_resources)]
+
+
+@router.post(
+    "/sources",
+    status_code=201,
+    summary="Create a source; its secret is shown this once",
+    responses=problem_responses(
+        UnknownSourceKind, ProfileNotFound, InvalidSecret, service.SourceConfigInvalid, service.SourceNameTaken
+    ),
+)
+async def create_source(
+    principal: Engineer, session: TenantTx, resources: Res, body: SourceCreate, now: Now
+) -> CreatedSourceView:
+    # No Idempotency-Key here: its stored answer would keep the secret in clear. The name is the key: a retry gets 409.
+    created = await service.create_source(
+        session, keyring=resources.get(KeyRing), actor=principal.actor, now=now, **vars(body)
+    )
+    return _with_secret(created, resources, now)
+
+
+@router.get("/sources", summary="List sources, newest first")
+async def list_sources(
+    principal: Viewer,
+    session: TenantTx,
+    page: PageParams,
+    kind: Annotated[str | None, Query(max_length=50)] = None,
+) -> CursorPage[SourceView]:
+    rows = await service.list_sources(session, kind=kind, before=page.after_id, limit=page.limit + 1)
+    return page.build(rows, key=lambda source: source.id)
+
+
+@router.post(
+    "/sources/preview",
+    summary="Try a kind and its settings on a sample; nothing is stored",
+    responses=problem_responses(UnknownSourceKind, service.SourceConfigInvalid),
+)
+async def preview_source(principal: Engineer, body: PreviewRequest) -> Preview:
+    return service.preview(kind=body.kind, config=body.config, body=body.body.encode("utf-8", "surrogatepass"))
+
+
+@router.get(
+    "/sources/{source_id}",
+    summary="One source with its secrets' dates and what it refused lately",
+    responses=problem_responses(service.SourceNotFound),
+)
+async def get_source(principal: Viewer, session: TenantTx, source_id: UUID, now: Now) -> SourceDetail:
+    row = await service.get_source(session, source_id=source_id)
+    secrets = await service.list_secrets(session, source_id=source_id)
+    refusals = await service.list_refusals(session, source_id=source_id, now=now)
+    return SourceDetail(
+        **service.view(row).model_dump(),
+        secrets=[SecretView.model_validate(secret, from_attributes=True) for secret in secrets],
+        refusals=[RefusalView.model_validate(refusal) for refusal in refusals],
+    )
+
+
+@router.patch(
+    "/sources/{source_id}",
+    summary="Change a source",
+    responses=problem_responses(service.SourceNotFound, service.SourceConfigInvalid, service.SourceNameTaken),
+)
+async def update_source(
+    principal: Engineer, session: TenantTx, source_id: UUID, body: SourceUpdate, now: Now
+) -> SourceView:
+    # A null means "leave it" for every field but the time-out, whose null is a value.
+    changes = {
+        name: getattr(body, name)
+        for name in body.model_fields_set
+        if getattr(body, name) is not None or name == "resolve_timeout_s"
+    }
+    return await service.update_source(session, source_id=source_id, changes=changes, actor=principal.actor, now=now)
+
+
+@router.delete(
+    "/sources/{source_id}",
+    status_code=204,
+    summary="Retire a source; its sender is told to stop",
+    responses=problem_responses(service.SourceNotFound),
+)
+async def delete_source(principal: Engineer, session: TenantTx, source_id: UUID, now: Now) -> Response:
+    await service.delete_source(session, source_id=source_id, actor=principal.actor, now=now)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/sources/{source_id}/rotate-secret",
+    summary="Make a new secret; the previous one stays valid for the overlap",
+    responses=problem_responses(service.SourceNotFound, InvalidSecret),
+)
+async def rotate_secret(
+    principal: Engineer,
+    session: TenantTx,
+    resources: Res,
+    source_id: UUID,
+    now: Now,
+    body: RotateSecret | None = None,
+) -> CreatedSourceView:
+    wanted = body or RotateSecret()
+    default_s = resources.get(Settings).ingest.secret_overlap_s
+    created = await service.rotate_secret(
+        session,
+        keyring=resources.get(KeyRing),
+        source_id=source_id,
+        actor=principal.actor,
+        now=now,
+        overlap=timedelta(seconds=wanted.overlap_s if wanted.overlap_s is not None else default_s),
+        secret=wanted.secret,
+    )
+    return _with_secret(created, resources, now)
+
+
+@router.get(
+    "/receipts/{receipt_id}",
+    summary="What became of a delivery",
+    responses=problem_responses(service.DeliveryNotFound),
+)
+async def get_receipt(principal: Viewer, session: TenantTx, receipt_id: UUID) -> ReceiptDetail:
+    return await service.get_receipt(session, delivery_id=receipt_id)
+
+
+@router.get("/deliveries", summary="List deliveries, newest first")
+async def list_deliveries(
+    principal: Viewer,
+    session: TenantTx,
+    page: PageParams,
+    state: Annotated[list[DeliveryState] | None, Query(description="One or several states.")] = None,
+    source_id: Annotated[UUID | None, Query(description="Of one source.")] = None,
+) -> CursorPage[ReceiptView]:
+    rows = await service.list_receipts(
+        session, states=state or [], source_id=source_id, before=page.after_id, limit=page.limit + 1
+    )
+    return page.build(rows, key=lambda receipt: receipt.id)
+
+
+@router.post(
+    "/deliveries/{delivery_id}/replay",
+    summary="Try a rejected or failed delivery again",
+    responses=problem_responses(service.DeliveryNotFound, service.DeliveryNotReplayable),
+)
+async def replay_delivery(principal: Engineer, session: TenantTx, delivery_id: UUID, now: Now) -> ReceiptDetail:
+    shard = await service.accept_again(session, delivery_id=delivery_id, actor=principal.actor, now=now)
+    job = DrainIntake(shard=shard)
+    await enqueue(session, job, unique_key=job.key)
+    return await service.get_receipt(session, delivery_id=delivery_id)
+
+
+def _with_secret(created: service.CreatedSource, resources: Resources, now: Now) -> CreatedSourceView:
+    public_url = resources.get(Settings).ingest.public_url.rstrip("/")
+    return CreatedSourceView(
+        source=created.source,
+        secret=created.secret,
+        url=f"{public_url}{created.url_path}",
+        curl=created.curl(public_url=public_url, now=now),
+    )

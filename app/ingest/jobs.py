@@ -1,0 +1,160 @@
+"""The intake job: drains what was accepted, in bounded transactions, until nothing is left or its time is up.
+
+It is coalesced: one *scheduled* job per tenant and shard stands for any number of deliveries. A delivery that commits
+after the job it relied on has finished is found by the relay's sweep (``tocsin_private.sweep_intake``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+import structlog
+
+from app.core.backoff import RetryPolicy
+from app.core.jobs import Job, Queue, registry
+from app.db.jobs.context import Completion, JobContext
+from app.db.jobs.lease import LeaseLost
+from app.db.jobs.queue import enqueue
+from app.db.tenancy import TenantSession
+from app.ingest.batches import DRAIN_MAX_ATTEMPTS
+from app.ingest.repository import deliveries as repository
+from app.ingest.repository.deliveries import Finding
+from app.ingest.service.processing import process, set_aside
+from app.observability.metrics import counter, histogram
+from app.settings import Settings
+from app.settings.ingest import IngestSettings
+
+log = structlog.get_logger(__name__)
+
+DELIVERIES = counter("tocsin_ingest_deliveries_total", "Deliveries worked through, by what became of them.", ("state",))
+DRAINED = histogram(
+    "tocsin_ingest_drain_size",
+    "Deliveries that one intake transaction worked through.",
+    (),
+    buckets=(1, 5, 10, 25, 50, 100),
+)
+
+
+_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainIntake(Job):
+    """Work through the accepted deliveries of one shard of the tenant."""
+
+    # Also written in repository/intake.py and the migration's sweep_intake.sql, which insert it set-based.
+    kind: ClassVar[str] = "ingest.drain_intake"
+    queue: ClassVar[Queue] = Queue.INTAKE
+    retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=DRAIN_MAX_ATTEMPTS, base_s=0.5, cap_s=30.0)
+    coalesces: ClassVar[bool] = True
+
+    shard: int
+
+    @property
+    def key(self) -> str:
+        """The unique key: one scheduled job per tenant and shard."""
+        return f"shard:{self.shard}"
+
+
+@registry.stepwise(DrainIntake)
+async def drain_intake(ctx: JobContext, job: DrainIntake) -> Completion:
+    """This will drain the shard; what is left when the time is up goes to a successor."""
+    settings = ctx.resources.get(Settings).ingest
+    until = time.monotonic() + settings.drain_budget_s
+    # A job that is run again may have been killed by one of its deliveries: the first ones go one at a time, counted.
+    wary = ctx.attempt > 1
+    failing: set[UUID] = set()
+    while time.monotonic() < until:
+        async with ctx.transaction() as session:
+            ids = await repository.claim_accepted(
+                session,
+                shard=job.shard,
+                limit=settings.drain_batch_size,
+                limit_bytes=settings.batch_bytes,
+                skipping=failing,
+            )
+            if not ids:
+                break
+            if not wary and await _together(ctx, session, ids):
+                continue
+        for delivery_id in ids:
+            if not await _alone(ctx, delivery_id, settings):
+                failing.add(delivery_id)
+        wary = False
+
+    async def hand_on(session: TenantSession) -> None:
+        if await repository.has_accepted(session, shard=job.shard):
+            # What failed is tried again, but not at once: the cause may be a neighbour that holds a lock.
+            delay_s = _AGAIN_S if failing else 0.0
+            await enqueue(session, DrainIntake(shard=job.shard), unique_key=job.key, delay_s=delay_s)
+
+    return hand_on
+
+
+async def _together(ctx: JobContext, session: TenantSession, ids: Sequence[UUID]) -> bool:
+    """Process a batch in the open transaction; False leaves it as it was, for one by one."""
+    try:
+        async with session.begin_nested():
+            loaded = await repository.load_claimed(session, ids=ids)
+            findings = await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now()) if loaded else []
+    except LeaseLost:
+        raise
+    except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is tried alone
+        log.warning("ingest.batch_failed", deliveries=len(ids), error=repr(error)[:500])
+        return False
+    _count(findings)
+    return True
+
+
+async def _alone(ctx: JobContext, delivery_id: UUID, settings: IngestSettings) -> bool:
+    """Process one delivery by itself; False leaves it for later.
+
+    The attempt is committed before it is made, so that one which kills the process is counted too.
+    """
+    async with ctx.transaction() as session:
+        attempts = await repository.count_attempt(session, delivery_id=delivery_id)
+    if attempts is None:
+        return True
+    error = ""
+    if attempts <= settings.delivery_max_attempts:
+        try:
+            async with ctx.transaction() as session:
+                await _process_one(ctx, session, delivery_id)
+            return True
+        except LeaseLost:
+            raise
+        except Exception as failure:  # noqa: BLE001 - a poison delivery must not hold up its neighbours (F32)
+            error = repr(failure)[:500]
+            log.warning("ingest.delivery_failed", delivery_id=str(delivery_id), attempts=attempts, error=error)
+    if attempts < settings.delivery_max_attempts:
+        return False
+    await _give_up(ctx, delivery_id, attempts=attempts, error=error)
+    return True
+
+
+async def _process_one(ctx: JobContext, session: TenantSession, delivery_id: UUID) -> None:
+    loaded = await repository.load_claimed(session, ids=[delivery_id])
+    if loaded:
+        _count(await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now()))
+
+
+async def _give_up(ctx: JobContext, delivery_id: UUID, *, attempts: int, error: str) -> None:
+    async with ctx.transaction() as session:
+        loaded = await repository.load_claimed(session, ids=[delivery_id])
+        findings = [set_aside(delivery, attempts=attempts, error=error) for delivery in loaded]
+        if findings:
+            await repository.finish(session, findings, job_id=ctx.job_id, now=ctx.clock.now())
+    _count(findings)
+
+
+def _count(findings: Sequence[Finding]) -> None:
+    if findings:
+        DRAINED.observe(len(findings))
+    for finding in findings:
+        DELIVERIES.labels(finding.state.value).inc()
+        if finding.reason:
+            log.info("ingest.not_processed", delivery_id=str(finding.delivery_id), reason=finding.reason)

@@ -1,0 +1,49 @@
+"""The use cases of ingest."""
+
+from __future__ import annotations
+
+from app.ingest.service.receipts import (
+    DeliveryNotFound,
+    DeliveryNotReplayable,
+    accept_again,
+    get_receipt,
+    list_receipts,
+    preview,
+)
+from app.ingest.service.shown import CreatedSource, source_facts, view
+from app.ingest.service.sources import (
+    SourceConfigInvalid,
+    SourceNameTaken,
+    SourceNotFound,
+    create_source,
+    delete_source,
+    get_source,
+    list_refusals,
+    list_secrets,
+    list_sources,
+    rotate_secret,
+    update_source,
+)
+
+__all__ = [
+    "CreatedSource",
+    "DeliveryNotFound",
+    "DeliveryNotReplayable",
+    "SourceConfigInvalid",
+    "SourceNameTaken",
+    "SourceNotFound",
+    "accept_again",
+    "create_source",
+    "delete_source",
+    "get_receipt",
+    "get_source",
+    "list_receipts",
+    "list_refusals",
+    "list_secrets",
+    "list_sources",
+    "preview",
+    "rotate_secret",
+    "source_facts",
+    "update_source",
+    "view",
+]

@@ -1,0 +1,132 @@
+"""What became of deliveries, and trying one again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from app.audit.service import record
+from app.core.actor import Actor
+from app.core.errors import Conflict, NotFound
+from app.db.tenancy import TenantSession
+from app.ingest.contract import ParseError
+from app.ingest.models import DeliveryRow
+from app.ingest.repository import deliveries as repository
+from app.ingest.schemas import (
+    DeliveryState,
+    Preview,
+    PreviewEvent,
+    ReceiptDetail,
+    ReceiptView,
+)
+from app.ingest.service.sources import SourceConfigInvalid
+from app.ingest.sources import get_source as get_kind
+
+_REPLAYABLE = frozenset({DeliveryState.REJECTED.value, DeliveryState.FAILED.value})
+
+
+class DeliveryNotFound(NotFound):
+    """No delivery of this id for this tenant."""
+
+    code = "delivery.not_found"
+    title = "No such delivery"
+
+
+class DeliveryNotReplayable(Conflict):
+    """Only a delivery that came to nothing can be tried again."""
+
+    code = "delivery.not_replayable"
+    title = "The delivery cannot be tried again"
+    hint = "Only deliveries in state rejected or failed can be tried again."
+
+
+def receipt(row: DeliveryRow) -> ReceiptView:
+    """This will return the receipt in short."""
+    return ReceiptView.model_validate(row).model_copy(update={"trace_id": _trace_id(row.traceparent)})
+
+
+async def get_receipt(session: TenantSession, *, delivery_id: UUID) -> ReceiptDetail:
+    """This will return what became of a delivery, whole.
+
+    Raises:
+        DeliveryNotFound: Not there, or another tenant's.
+    """
+    row = await _get(session, delivery_id)
+    result = row.result or {}
+    return ReceiptDetail(
+        **receipt(row).model_dump(),
+        duplicates=await repository.count_duplicates(session, delivery=row),
+        headers=row.headers,
+        job_id=row.job_id,
+        outcomes=result.get("outcomes", {}),
+        alerts=result.get("alerts", []),
+        incidents=result.get("incidents", []),
+        warnings=result.get("warnings", []),
+    )
+
+
+async def list_receipts(
+    session: TenantSession,
+    *,
+    states: Sequence[DeliveryState] = (),
+    source_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> list[ReceiptView]:
+    """This will return receipts in short, newest first."""
+    rows = await repository.list_deliveries(session, states=states, source_id=source_id, before=before, limit=limit)
+    return [receipt(row) for row in rows]
+
+
+async def accept_again(session: TenantSession, *, delivery_id: UUID, actor: Actor, now: datetime) -> int:
+    """This will put a rejected or failed delivery back and return its shard; the caller enqueues the job.
+
+    Raises:
+        DeliveryNotFound: Not there, or another tenant's.
+        DeliveryNotReplayable: It was processed, or still waits.
+    """
+    row = await _get(session, delivery_id, lock=True)
+    if row.state not in _REPLAYABLE:
+        raise DeliveryNotReplayable(f"the delivery is {row.state}")
+    detail = {"was": row.state, "reason": row.reason}
+    row.state, row.reason, row.detail = DeliveryState.ACCEPTED.value, "", ""
+    row.attempts, row.result, row.processed_at, row.job_id = 0, None, None, None
+    await session.flush()
+    await record(session, actor=actor, action="delivery.replayed", subject=f"delivery:{row.id}", detail=detail, now=now)
+    return row.shard
+
+
+def preview(*, kind: str, config: Mapping[str, Any], body: bytes) -> Preview:
+    """This will show what a body would become, storing nothing.
+
+    Raises:
+        UnknownSourceKind: There is no such kind.
+        SourceConfigInvalid: The settings do not fit it.
+    """
+    source = get_kind(kind)
+    try:
+        settings = source.config_model.model_validate(config)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SourceConfigInvalid(f"{where or 'config'}: {first['msg']}") from None
+    try:
+        events = source.parse(body, {}, settings)
+    except ParseError as error:
+        return Preview(events=[], error=error.code, detail=error.detail)
+    return Preview(events=[PreviewEvent.model_validate(event) for event in events[:100]], error=None)
+
+
+async def _get(session: TenantSession, delivery_id: UUID, *, lock: bool = False) -> DeliveryRow:
+    row = await repository.find_delivery(session, delivery_id=delivery_id, lock=lock)
+    if row is None:
+        raise DeliveryNotFound(delivery_id=str(delivery_id))
+    return row
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    return traceparent.split("-")[1] if traceparent is not None and traceparent.count("-") == 3 else None

@@ -1,0 +1,72 @@
+"""How a source leaves this domain: as a view, as facts for the incidents, and, once, with its secret."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from app.core.ids import SourceId, new_id
+from app.incidents.schemas import Severity, SourceFacts
+from app.ingest.models import SourceRow
+from app.ingest.schemas import SourceView
+from app.ingest.sources import get_source as get_kind
+from app.net.signing import CompiledProfile, Kind, get_profile, secret_query, sign
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreatedSource:
+    """A new source or secret.
+
+    Attributes:
+        secret: Shown once; None where the caller gave the public half of a key of its own.
+        url_path: Where the sender posts to; carries the secret itself for profiles that put it there.
+    """
+
+    source: SourceView
+    secret: str | None
+    url_path: str
+
+    def curl(self, *, public_url: str, now: datetime) -> str:
+        """This will return a command line that sends a first delivery; a signed time in it holds for some minutes."""
+        profile = get_profile(self.source.profile)
+        if self.secret is None or profile.kind is Kind.ED25519:
+            return ""
+        body = orjson.dumps(dict(get_kind(self.source.kind).example))
+        path = self.url_path.partition("?")[0]
+        headers = sign(profile, self.secret, body, now, f"first-{new_id().hex[-12:]}", path=path)
+        parts = ["curl", "-sS", "-X", "POST", shlex.quote(f"{public_url.rstrip('/')}{self.url_path}")]
+        for name, value in [("content-type", "application/json"), *headers]:
+            parts += ["-H", shlex.quote(f"{name}: {value}")]
+        return " ".join([*parts, "--data-raw", shlex.quote(body.decode())])
+
+
+def view(row: SourceRow) -> SourceView:
+    """This will return the source as its tenant may see it."""
+    shown = SourceView.model_validate(row)
+    return shown.model_copy(
+        update={"url_path": f"/in/{row.public_id}", "strength": get_profile(row.profile).strength.value}
+    )
+
+
+def source_facts(row: SourceRow) -> SourceFacts:
+    """This will return what the incidents need to know of a source."""
+    own = {word: Severity(value) for word, value in row.severity_map.items()}
+    return SourceFacts(
+        id=SourceId(row.id),
+        kind=row.kind,
+        name=row.name,
+        severity_map={**get_kind(row.kind).severities, **own},
+        default_severity=Severity(row.default_severity),
+        group_by=tuple(str(label) for label in row.group_by),
+        resolve_timeout_s=row.resolve_timeout_s,
+    )
+
+
+def created(row: SourceRow, profile: CompiledProfile, secret: str | None) -> CreatedSource:
+    """This will put a row and its new secret together, the URL as its profile needs it."""
+    query = secret_query(profile, secret) if secret is not None else ""
+    path = f"/in/{row.public_id}"
+    return CreatedSource(source=view(row), secret=secret, url_path=f"{path}?{query}" if query else path)

@@ -1,0 +1,263 @@
+"""Making, changing and retiring sources."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from app.audit.service import record
+from app.core.actor import Actor
+from app.core.errors import Conflict, Invalid, NotFound
+from app.core.ids import new_id
+from app.db.tenancy import TenantSession
+from app.incidents.schemas import Severity
+from app.ingest.models import SourceRefusalRow, SourceRow, SourceSecretRow
+from app.ingest.repository import sources as repository
+from app.ingest.rules.requests import secret_context
+from app.ingest.schemas import SourceState, SourceView
+from app.ingest.service.shown import CreatedSource, created, view
+from app.ingest.sources import get_source as get_kind
+from app.net.keyring import KeyRing
+from app.net.signing import (
+    CompiledProfile,
+    Kind,
+    generate_secret,
+    get_profile,
+    stored_form,
+    validate_secret,
+)
+
+
+class SourceNotFound(NotFound):
+    """No source of this id for this tenant."""
+
+    code = "source.not_found"
+    title = "No such source"
+
+
+class SourceNameTaken(Conflict):
+    """Two sources of one tenant cannot have one name."""
+
+    code = "source.name_taken"
+    title = "A source of this name exists"
+    hint = "Choose another name, or change the existing source."
+
+
+class SourceConfigInvalid(Invalid):
+    """The settings do not fit the kind of source."""
+
+    code = "source.config_invalid"
+    title = "The settings of the source are not valid"
+
+
+async def create_source(
+    session: TenantSession,
+    *,
+    keyring: KeyRing,
+    kind: str,
+    name: str,
+    actor: Actor,
+    now: datetime,
+    profile: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    secret: str | None = None,
+    severity_map: Mapping[str, Severity] | None = None,
+    default_severity: Severity = Severity.P2,
+    group_by: Sequence[str] = (),
+    resolve_timeout_s: int | None = None,
+) -> CreatedSource:
+    """This will make a source with one secret and return both; the secret is not shown again.
+
+    Raises:
+        UnknownSourceKind: There is no such kind.
+        ProfileNotFound: There is no such signature profile.
+        InvalidSecret: The given secret would protect nothing.
+        SourceConfigInvalid: The settings do not fit the kind.
+        SourceNameTaken: The name is in use.
+    """
+    of_kind = get_kind(kind)
+    compiled = get_profile(profile or of_kind.profile)
+    row = SourceRow(
+        tenant_id=session.tenant_id,
+        id=new_id(),
+        public_id=base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower(),
+        kind=of_kind.slug,
+        name=name,
+        profile=compiled.slug,
+        config=checked_config(of_kind.config_model, config or {}),
+        severity_map=_severities(severity_map or {}),
+        default_severity=default_severity.value,
+        group_by=list(group_by),
+        resolve_timeout_s=resolve_timeout_s if resolve_timeout_s is not None else of_kind.resolve_timeout_s,
+        state=SourceState.ACTIVE.value,
+        created_at=now,
+        updated_at=now,
+    )
+    await _check_name(session, name=name)
+    session.add(row)
+    await session.flush()
+    shown = await _add_secret(session, row, compiled, keyring, secret, now)
+    detail = {"kind": row.kind, "name": name, "profile": row.profile}
+    await record(session, actor=actor, action="source.created", subject=f"source:{row.id}", detail=detail, now=now)
+    return created(row, compiled, shown)
+
+
+async def update_source(
+    session: TenantSession, *, source_id: UUID, changes: Mapping[str, Any], actor: Actor, now: datetime
+) -> SourceView:
+    """This will change the named fields of a source.
+
+    Raises:
+        SourceNotFound: Not there, deleted, or another tenant's.
+        SourceConfigInvalid: The settings do not fit the kind, or the state is not one to set.
+        SourceNameTaken: The name is in use.
+    """
+    row = await get_source(session, source_id=source_id, lock=True)
+    if "name" in changes and changes["name"] != row.name:
+        await _check_name(session, name=changes["name"])
+    if changes.get("state") == SourceState.DELETED:
+        raise SourceConfigInvalid("delete a source with DELETE")
+    for name, value in changes.items():
+        setattr(row, name, _to_column(row, name, value))
+    row.updated_at = now
+    await session.flush()
+    detail = {"changed": sorted(changes), "name": row.name}
+    await record(session, actor=actor, action="source.changed", subject=f"source:{row.id}", detail=detail, now=now)
+    return view(row)
+
+
+async def delete_source(session: TenantSession, *, source_id: UUID, actor: Actor, now: datetime) -> None:
+    """This will retire a source: its sender is told to stop, what it delivered stays.
+
+    Raises:
+        SourceNotFound: Not there, deleted before, or another tenant's.
+    """
+    row = await get_source(session, source_id=source_id, lock=True)
+    row.state = SourceState.DELETED.value
+    row.updated_at = now
+    await session.flush()
+    await record(
+        session, actor=actor, action="source.deleted", subject=f"source:{row.id}", detail={"name": row.name}, now=now
+    )
+
+
+async def rotate_secret(
+    session: TenantSession,
+    *,
+    keyring: KeyRing,
+    source_id: UUID,
+    actor: Actor,
+    now: datetime,
+    overlap: timedelta,
+    secret: str | None = None,
+) -> CreatedSource:
+    """This will make a new secret; the previous one stays valid for ``overlap``, an older one ends at once.
+
+    Raises:
+        SourceNotFound: Not there, deleted, or another tenant's.
+        InvalidSecret: The given secret would protect nothing.
+    """
+    row = await get_source(session, source_id=source_id, lock=True)
+    compiled = get_profile(row.profile)
+    await repository.retire_secrets(session, source_id=row.id, expires_at=now + overlap, now=now)
+    shown = await _add_secret(session, row, compiled, keyring, secret, now)
+    row.updated_at = now
+    await session.flush()
+    await record(
+        session,
+        actor=actor,
+        action="source.secret_rotated",
+        subject=f"source:{row.id}",
+        detail={"overlap_s": int(overlap.total_seconds())},
+        now=now,
+    )
+    return created(row, compiled, shown)
+
+
+async def get_source(session: TenantSession, *, source_id: UUID, lock: bool = False) -> SourceRow:
+    """This will return a source that is not deleted.
+
+    Raises:
+        SourceNotFound: Not there, deleted, or another tenant's.
+    """
+    row = await repository.find_source(session, source_id=source_id, lock=lock)
+    if row is None or row.state == SourceState.DELETED.value:
+        raise SourceNotFound(source_id=str(source_id))
+    return row
+
+
+async def list_sources(
+    session: TenantSession, *, kind: str | None = None, before: UUID | None = None, limit: int = 50
+) -> list[SourceView]:
+    """This will return sources, newest first."""
+    rows = await repository.list_sources(session, kind=kind, before=before, limit=limit)
+    return [view(row) for row in rows]
+
+
+async def list_secrets(session: TenantSession, *, source_id: UUID) -> Sequence[SourceSecretRow]:
+    """This will return the secrets' dates, newest first."""
+    return await repository.list_secrets(session, source_id=source_id)
+
+
+async def list_refusals(session: TenantSession, *, source_id: UUID, now: datetime) -> Sequence[SourceRefusalRow]:
+    """This will return what was refused in the last 24 hours."""
+    return await repository.list_refusals(session, source_id=source_id, now=now)
+
+
+def checked_config(model: type[BaseModel], config: Mapping[str, Any]) -> dict[str, Any]:
+    """This will return the settings as they are stored.
+
+    Raises:
+        SourceConfigInvalid: They do not fit.
+    """
+    try:
+        return model.model_validate(config).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SourceConfigInvalid(f"{where or 'config'}: {first['msg']}") from None
+
+
+async def _check_name(session: TenantSession, *, name: str) -> None:
+    if await repository.find_source_named(session, name=name) is not None:
+        raise SourceNameTaken(f"there is a source named {name!r}")
+
+
+async def _add_secret(
+    session: TenantSession,
+    row: SourceRow,
+    profile: CompiledProfile,
+    keyring: KeyRing,
+    given: str | None,
+    now: datetime,
+) -> str | None:
+    text = given if given is not None else generate_secret(profile)
+    validate_secret(profile, text)
+    ciphertext = keyring.encrypt(stored_form(profile, text), context=secret_context(row.tenant_id, row.id))
+    session.add(
+        SourceSecretRow(
+            tenant_id=session.tenant_id, id=new_id(), source_id=row.id, ciphertext=ciphertext, created_at=now
+        )
+    )
+    await session.flush()
+    return None if profile.kind is Kind.ED25519 else text
+
+
+def _severities(given: Mapping[str, Severity]) -> dict[str, str]:
+    return {word.strip().lower()[:100]: Severity(value).value for word, value in given.items()}
+
+
+def _to_column(row: SourceRow, name: str, value: Any) -> Any:
+    if name == "config":
+        return checked_config(get_kind(row.kind).config_model, value)
+    if name == "severity_map":
+        return _severities(value)
+    if name in ("default_severity", "state"):
+        return value.value
+    return list(value) if name == "group_by" else value
