@@ -95,7 +95,7 @@ async def list_feedback(
         after=page.after_id,
         limit=page.limit + 1,
     )
-    return page.build(found, key=lambda item: item.id)
+    return page.build(found, key=lambda item: str(item.id))
 
 
 @router.get(
@@ -138,7 +138,7 @@ async def list_enhancements(
         after=page.after_id,
         limit=page.limit + 1,
     )
-    return page.build(found, key=lambda item: item.id)
+    return page.build(found, key=lambda item: str(item.id))
 
 
 @router.get(
@@ -176,7 +176,7 @@ async def retry_enhancement(write: ResponderWrite, enhancement_id: UUID) -> Resp
 )
 async def list_knowledge(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[KnowledgeEntryView]:
     found = await service.list_knowledge_entries(session, after=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda item: item.id)
+    return page.build(found, key=lambda item: str(item.id))
 
 
 @router.post("/knowledge", status_code=201, response_model=KnowledgeEntryView, summary="Add documentation")
@@ -228,7 +228,7 @@ async def delete_knowledge(write: EngineerWrite, entry_id: UUID) -> None:
 )
 async def list_desks(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[DeskView]:
     found = await service.list_desks(session, after=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda item: item.id)
+    return page.build(found, key=lambda item: str(item.id))
 
 
 @router.post(

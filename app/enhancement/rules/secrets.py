@@ -33,6 +33,7 @@ _WHOLE: tuple[re.Pattern[str], ...] = tuple(
         (r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", 0),
         (r"\b(?:npm|hf|dop_v1|pat|shpat|shpss|sq0atp|lin_api|figd)_?[-_][A-Za-z0-9]{20,}", 0),
         (r"\bpypi-[A-Za-z0-9_-]{20,}", 0),
+        (r"\btc[so]_[0-9A-Za-z]{20,}", 0),
         (r"\bdckr_pat_[A-Za-z0-9_-]{16,}", 0),
         (r"\bhv[sbr]\.[A-Za-z0-9_-]{16,}", 0),
         (r"\b\d{8,10}:AA[A-Za-z0-9_-]{30,}", 0),

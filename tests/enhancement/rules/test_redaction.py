@@ -49,6 +49,7 @@ SECRETS = [
     ("root:$6$saltsalt$0123456789abcdefghijkl:19000:0", "0123456789abcdefghijkl"),
     ("card 4111 1111 1111 1111 declined", "4111 1111 1111 1111"),
     (f"some blob {_B64} was pasted", _B64),
+    ("our own tcs_0123456789ABCDEFGHIJabcdefghij0123456789ABC999999", "0123456789ABCDEFGHIJ"),
     ("--token s3cr3t-value run", "s3cr3t-value"),
     ("client-secret => qwerty-uiop", "qwerty-uiop"),
     ("My password is\n'blank space'", "blank space"),
