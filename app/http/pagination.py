@@ -21,6 +21,7 @@ T = TypeVar("T")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAC_SIZE_BYTES = 16
+MAX_CURSOR = 1024
 
 
 class InvalidCursor(MalformedRequest):
@@ -38,33 +39,35 @@ class CursorPage(BaseModel, Generic[T]):
     next_cursor: str | None = Field(description="Pass as ?cursor= for the next page; null on the last one.")
 
 
-def encode_cursor(key: bytes, binding: str, value: object) -> str:
+def encode_cursor(key: bytes, binding: bytes, value: object) -> str:
     """This will sign a JSON-able position for one binding (tenant, list and filters)."""
     body = orjson.dumps(value)
-    mac = _mac(key, binding, body)
-    return base64.urlsafe_b64encode(mac + body).rstrip(b"=").decode()
+    return _text(_mac(key, binding, body) + body)
 
 
-def decode_cursor(key: bytes, binding: str, cursor: str) -> Any:
+def decode_cursor(key: bytes, binding: bytes, cursor: str) -> Any:
     """This will return the position.
 
     Raises:
         InvalidCursor: It was tampered with, or made for something else.
     """
-    if len(cursor) > 1024 or not cursor.isascii():
-        raise InvalidCursor
     try:
-        raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+        raw = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raise InvalidCursor from None
     mac, body = raw[:MAC_SIZE_BYTES], raw[MAC_SIZE_BYTES:]
-    if not hmac.compare_digest(mac, _mac(key, binding, body)):
+    # Compared with our own spelling as well: base64 has several for the same bytes, and we make only one.
+    if not hmac.compare_digest(mac, _mac(key, binding, body)) or _text(raw) != cursor:
         raise InvalidCursor
     return orjson.loads(body)
 
 
-def _mac(key: bytes, binding: str, body: bytes) -> bytes:
-    return hmac.digest(key, binding.encode() + b"\x00" + body, hashlib.sha256)[:MAC_SIZE_BYTES]
+def _mac(key: bytes, binding: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, len(binding).to_bytes(4, "big") + binding + body, hashlib.sha256)[:MAC_SIZE_BYTES]
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
 
 class Page:
@@ -72,14 +75,21 @@ class Page:
 
     Attributes:
         limit: Items wanted; ask the database for one more to know whether a further page exists.
-        after: Position from the cursor, any JSON value, or None on the first page.
     """
 
-    def __init__(self, *, key: bytes, binding: str, limit: int, after: Any) -> None:
-        self._key = key
-        self._binding = binding
+    def __init__(self, request: Request, *, limit: int, cursor: str | None) -> None:
+        self._request = request
+        self._cursor = cursor
         self.limit = limit
-        self.after = after
+
+    @property
+    def after(self) -> Any:
+        """The position from the cursor, any JSON value, or None on the first page.
+
+        Raises:
+            InvalidCursor: The cursor is not one of ours for this tenant, list and filters.
+        """
+        return decode_cursor(self._key(), self._binding(), self._cursor) if self._cursor is not None else None
 
     @property
     def after_id(self) -> UUID | None:
@@ -88,10 +98,11 @@ class Page:
         Raises:
             InvalidCursor: It is none.
         """
-        if self.after is None:
+        after = self.after
+        if after is None:
             return None
         try:
-            return UUID(str(self.after))
+            return UUID(str(after))
         except ValueError:
             raise InvalidCursor from None
 
@@ -99,8 +110,17 @@ class Page:
         """This will cut ``limit + 1`` items down to a page; ``key`` gives an item's position."""
         page = list(items[: self.limit])
         more = len(items) > self.limit
-        cursor = encode_cursor(self._key, self._binding, key(page[-1])) if more else None
+        cursor = encode_cursor(self._key(), self._binding(), key(page[-1])) if more else None
         return CursorPage[T](items=page, next_cursor=cursor)
+
+    def _key(self) -> bytes:
+        return cursor_key(self._request.app.state.resources.get(Settings))
+
+    def _binding(self) -> bytes:
+        # Read late: dependencies run in the order of their parameters, and the principal's may come after the page's.
+        tenant = getattr(self._request.state, "tenant_id", "")
+        filters = sorted(item for item in self._request.query_params.multi_items() if item[0] not in ("cursor", "limit"))
+        return orjson.dumps([tenant, self._request.url.path, filters])
 
 
 def cursor_key(settings: Settings) -> bytes:
@@ -113,17 +133,11 @@ def cursor_key(settings: Settings) -> bytes:
 def _page(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, Query(max_length=1024, description="next_cursor of the previous page.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=MAX_CURSOR, description="next_cursor of the previous page; keep the filters.")
+    ] = None,
 ) -> Page:
-    key = cursor_key(request.app.state.resources.get(Settings))
-    filters = sorted(
-        (name, value) for name, value in request.query_params.multi_items() if name not in ("cursor", "limit")
-    )
-    # The credential stands for the tenant: a cursor of one tenant's token is noise to another's.
-    credential = hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()
-    binding = orjson.dumps([credential, request.url.path, filters]).decode()
-    after = decode_cursor(key, binding, cursor) if cursor is not None else None
-    return Page(key=key, binding=binding, limit=limit, after=after)
+    return Page(request, limit=limit, cursor=cursor)
 
 
 PageParams = Annotated[Page, Depends(_page)]

@@ -67,7 +67,7 @@ async def list_incidents(
     principal: Viewer, session: TenantTx, page: PageParams, wanted: IncidentFilters
 ) -> CursorPage[IncidentView]:
     found = await service.list_incidents(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda incident: incident.id)
+    return page.build(found, key=lambda incident: str(incident.id))
 
 
 @router.get(
@@ -89,7 +89,7 @@ async def list_incident_alerts(
     incident = await service.get_incident(session, incident_id=IncidentId(incident_id))
     wanted = service.AlertFilter(incident_id=incident.id)
     found = await service.list_alerts(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda alert: alert.id)
+    return page.build(found, key=lambda alert: str(alert.id))
 
 
 @router.get(
@@ -104,7 +104,7 @@ async def list_timeline(
     found = await service.list_timeline(
         session, incident_id=IncidentId(incident_id), after=page.after_id, limit=page.limit + 1
     )
-    return page.build(found, key=lambda entry: entry.id)
+    return page.build(found, key=lambda entry: str(entry.id))
 
 
 @router.post(
@@ -206,7 +206,7 @@ async def list_alerts(
     principal: Viewer, session: TenantTx, page: PageParams, wanted: AlertFilters
 ) -> CursorPage[AlertView]:
     found = await service.list_alerts(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda alert: alert.id)
+    return page.build(found, key=lambda alert: str(alert.id))
 
 
 @router.get("/alerts/{alert_id}", summary="Read an alert", responses=problem_responses(service.AlertNotFound))

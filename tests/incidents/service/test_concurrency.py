@@ -174,7 +174,7 @@ async def test_a_second_firing_waits_for_the_first_transaction_and_then_sees_its
                 return bool((await session.execute(query)).scalar_one())
 
         waiting = asyncio.create_task(second())
-        await wait_until(somebody_waits, what="the second waits for the first's lock")
+        assert await wait_until(somebody_waits, what="the second waits for the first's lock")
         assert not waiting.done()
     (bumped,) = await waiting
     assert (bumped.outcome, bumped.alert_id) == ("bumped", opened.alert_id)
