@@ -20,6 +20,7 @@ from urllib.parse import quote
 from app.embedded.accounts import Placement, place
 
 DATABASE = "tocsin"
+DEFAULT_PORT = 5432
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 
@@ -55,13 +56,18 @@ class EmbeddedPostgres:
     Args:
         folder: The stack's data folder; as root the data itself lives under ``/var/lib/tocsin`` (see accounts).
         durable: False turns fsync off: for tests only, a power cut then loses the database.
+        max_connections: The server's limit.
+        tcp_port: Also listen on this loopback port, for roles with a password; None for the socket alone.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True, max_connections: int = 120) -> None:
+    def __init__(
+        self, folder: Path, *, durable: bool = True, max_connections: int = 120, tcp_port: int | None = None
+    ) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.durable = durable
         self.max_connections = max_connections
+        self.tcp_port = tcp_port
         self.log_path = self.folder / "postgres.log"
         self._placement: Placement | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,6 +79,11 @@ class EmbeddedPostgres:
         return self._placement
 
     @property
+    def port(self) -> int:
+        """The port: it names the socket's file, and is listened on only where ``tcp_port`` was given."""
+        return self.tcp_port or DEFAULT_PORT
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
@@ -82,11 +93,11 @@ class EmbeddedPostgres:
 
     def url_for(self, role: str, *, database: str = DATABASE) -> str:
         """This will return a SQLAlchemy URL (asyncpg) for a role."""
-        return f"postgresql+asyncpg://{role}@/{database}?host={quote(str(self.placement.sockets))}"
+        return f"postgresql+asyncpg://{role}@/{database}?host={quote(str(self.placement.sockets))}&port={self.port}"
 
     def dsn_for(self, role: str, *, database: str = DATABASE) -> str:
         """This will return the same as a libpq URL, for asyncpg itself and for psql."""
-        return f"postgresql://{role}@/{database}?host={quote(str(self.placement.sockets))}"
+        return f"postgresql://{role}@/{database}?host={quote(str(self.placement.sockets))}&port={self.port}"
 
     def start(self) -> None:
         """This will initialise the data folder when it is new and start the server; blocks until it answers.
@@ -101,7 +112,8 @@ class EmbeddedPostgres:
                 "initdb",
                 "-U",
                 "postgres",
-                "--auth=trust",
+                "--auth-local=trust",
+                "--auth-host=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C.UTF-8",
                 "-D",
@@ -153,7 +165,9 @@ class EmbeddedPostgres:
 
     def _server_options(self) -> list[str]:
         options = {
-            "listen_addresses": "",
+            "listen_addresses": "127.0.0.1" if self.tcp_port is not None else "",
+            # Also names the socket, so it stays the default unless a TCP port is wanted.
+            "port": str(self.port),
             "unix_socket_directories": str(self.placement.sockets),
             "unix_socket_permissions": "0700",
             "max_connections": str(self.max_connections),
