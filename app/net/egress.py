@@ -47,6 +47,8 @@ _NEVER: Final[tuple[Network, ...]] = tuple(
         "2002::/16",  # 6to4
         "fd00:ec2::/32",  # AWS metadata over IPv6
         "fd20:ce::/32",  # GCP metadata over IPv6
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
         "fe80::/10",
         "fec0::/10",
         "ff00::/8",

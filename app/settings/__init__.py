@@ -22,7 +22,13 @@ class Settings(BaseSettings):
     """The whole configuration of a process, read once at start."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TOCSIN_", env_nested_delimiter="__", extra="ignore", env_file=".env", frozen=True
+        env_prefix="TOCSIN_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        env_file=".env",
+        frozen=True,
+        # A malformed key or URL must not be printed by the error that refuses it.
+        hide_input_in_errors=True,
     )
 
     environment: Literal["development", "production"] = Field(

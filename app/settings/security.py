@@ -9,7 +9,7 @@ import re
 from typing import Annotated
 
 import orjson
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 KEY_SIZE_BYTES = 32
@@ -37,6 +37,9 @@ def decode_key_entry(entry: str) -> tuple[str, bytes]:
 
 class SecuritySettings(BaseModel):
     """Encryption at rest, token hashing and the egress guard."""
+
+    # A malformed key must not be printed by the error that refuses it.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     encryption_keys: Annotated[list[SecretStr], NoDecode] = Field(
         default_factory=list,

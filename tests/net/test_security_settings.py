@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.net.keyring import generate_key_entry
+from app.settings import Settings
 from app.settings.security import SecuritySettings
 
 
@@ -49,3 +50,11 @@ def test_an_entry_of_the_allow_list_that_means_nothing_is_refused(entry: str) ->
 
 def test_every_field_says_what_it_is() -> None:
     assert all(field.description for field in SecuritySettings.model_fields.values())
+
+
+def test_a_malformed_key_is_not_printed_by_the_error_that_refuses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_SECURITY__ENCRYPTION_KEYS", "k1:a-key-that-was-cut-while-pasting")
+    with pytest.raises(ValidationError) as failure:
+        Settings(_env_file=None)
+    assert "k1" in str(failure.value)
+    assert "pasting" not in str(failure.value)

@@ -105,6 +105,16 @@ def test_two_requests_that_sign_the_same_bytes_are_the_same_request(first: str, 
     assert len(accepted) <= 1
 
 
+def test_a_part_behind_the_body_cannot_take_a_piece_of_it() -> None:
+    profile = compiled("{body}.{header:x-note}")
+    signature = hex_mac(b"a.b.c")
+
+    whole = request([("x-sig", signature), ("x-note", "c")], b"a.b")
+    assert isinstance(judge(profile, whole), Verified)
+    moved = request([("x-sig", signature), ("x-note", "b.c")], b"a")
+    assert judge(profile, moved) == Refused(RefusalReason.MALFORMED)
+
+
 def fastest(call: Callable[[], object]) -> float:
     attempts = []
     for _ in range(7):

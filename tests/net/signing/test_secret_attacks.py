@@ -76,6 +76,29 @@ def test_a26_the_previous_secret_inside_and_after_the_overlap() -> None:
     assert after == Refused(RefusalReason.MISMATCH)
 
 
+def test_a26_a_token_after_the_overlap() -> None:
+    profile = get_profile("bearer")
+    incoming = request([("authorization", "Bearer " + "t" * 40)])
+    previous = secret(profile, "t" * 40, expires_at=NOW + timedelta(hours=1))
+
+    assert isinstance(verify(profile, incoming, [previous], NOW), Verified)
+    assert verify(profile, incoming, [previous], NOW + timedelta(hours=1)) == Refused(RefusalReason.NO_SECRET)
+
+
+def test_a06_basic_credentials_have_one_spelling() -> None:
+    profile = get_profile("basic")
+    text = "user:" + "x" * 33
+    encoded = base64.b64encode(text.encode()).decode()
+    spare = encoded[:-2] + chr(ord(encoded[-2]) + 1) + "="
+    assert base64.b64decode(spare) == text.encode()
+    held = [secret(profile, text)]
+
+    assert isinstance(verify(profile, request([("authorization", "Basic " + encoded)]), held, NOW), Verified)
+    for other in (spare, encoded.rstrip("="), encoded + " ", " " + encoded):
+        incoming = request([("authorization", "Basic " + other)])
+        assert verify(profile, incoming, held, NOW) == Refused(RefusalReason.MALFORMED)
+
+
 def test_a27_a_source_without_a_secret() -> None:
     assert verify(GITHUB, request(github()), [], NOW) == Refused(RefusalReason.NO_SECRET)
     expired = secret(GITHUB, TEXT, expires_at=NOW)
