@@ -20,7 +20,7 @@ async def resolve(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror:
+    except OSError:  # unknown name, no name server, no descriptor left: in each case there is no address
         return []
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
