@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
-# Name, module, help. A module with one command exports it as ``command``; a group exports ``app``.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("app.cli.up", "Start Tocsin on its own PostgreSQL and Valkey and show the main job."),
-    "demo": ("app.cli.demo", "Do the same and exit: 0 only when every step was seen."),
+    "up": ("app.cli.up", "Start everything on this machine, show the main job, and stay up until Ctrl-C."),
+    "demo": ("app.cli.demo", "Start everything, show the main job and exit: 0 only when every step was seen."),
     "health": ("app.cli.health", "Show the health of a running Tocsin; exits 1 when a part fails."),
     "tenant": ("app.cli.tenants", "Make, list, isolate and restore tenants."),
     "token": ("app.cli.tokens", "Make, list and revoke API tokens."),
-    "source": ("app.cli.sources", "Make and list sources, rotate their secrets."),
+    "source": ("app.cli.sources", "Make, list and rotate sources; show receipts."),
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),
-    "audit": ("app.cli.audit", "Check the audit trail."),
+    "audit": ("app.cli.audit", "Prove that the audit trail is whole."),
     "db": ("app.cli.db", "Database roles and migrations."),
 }
 
 
 class LazyGroup(TyperGroup):
-    """Knows the commands' names and help; imports a command's module when it is run."""
+    """Knows the commands' names and help; imports a command's module only when that command is run."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module, text = COMMANDS[cmd_name]
-        if ctx.resilient_parsing or _is_help(ctx):
-            return click.Command(cmd_name, help=text, short_help=text)
-        loaded: Any = importlib.import_module(module)
-        command = typer.main.get_command(loaded.app)
+        command = typer.main.get_command(_stub(text) if _is_overview() else importlib.import_module(module).app)
         command.name = cmd_name
         return command
 
 
-def _is_help(ctx: click.Context) -> bool:
-    return bool(ctx.args and ctx.args[0] in ("--help", "-h"))
+def _is_overview() -> bool:
+    """Only the list of commands is wanted: importing all of them for it would take seconds."""
+    return len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help")
+
+
+def _stub(text: str) -> typer.Typer:
+    stub = typer.Typer(add_completion=False)
+    stub.command(help=text)(lambda: None)
+    return stub
 
 
 app = typer.Typer(

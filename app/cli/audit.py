@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-app = typer.Typer(help="Check the audit trail.", no_args_is_help=True)
+app = typer.Typer(help="Check the audit trail.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

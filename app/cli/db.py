@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Database roles and migrations.", no_args_is_help=True)
+app = typer.Typer(help="Database roles and migrations.", no_args_is_help=True, add_completion=False)
 
 OwnerUrl = Annotated[
     str,

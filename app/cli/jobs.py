@@ -16,7 +16,11 @@ from app.core.actor import Actor, ActorKind
 from app.core.jobs import JobState, Queue
 from app.db.tenancy import TenantSession
 
-app = typer.Typer(help="List, inspect, retry and discard jobs; pause and resume processing.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, inspect, retry and discard jobs; pause and resume processing.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Tenant = Annotated[
     UUID, typer.Option("--tenant", envvar="TOCSIN_TENANT", help="The tenant's id ('tocsin tenant list').")

@@ -13,7 +13,7 @@ from rich.table import Table
 from app.cli.jobs import ACTOR, in_tenant, now
 from app.db.tenancy import TenantSession
 
-app = typer.Typer(help="Make, list, isolate and restore tenants.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, isolate and restore tenants.", no_args_is_help=True, add_completion=False)
 
 
 @app.command()

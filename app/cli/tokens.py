@@ -15,7 +15,7 @@ from app.auth.rules import Role
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.db.tenancy import TenantSession
 
-app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True)
+app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True, add_completion=False)
 
 Days = Annotated[int, typer.Option("--days", min=0, help="Days until it expires; 0 for never.")]
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -221,7 +222,7 @@ class Demo:
             ("A runbook looks at the live Valkey's queues", "redis-queue-depth", "live-valkey"),
             ("A runbook looks at the live PostgreSQL's connections", "postgres-connections", "live-postgres"),
         ):
-            await self._step(title, lambda runbook=runbook, target=target: self._run_by_hand(runbook, target))
+            await self._step(title, partial(self._run_by_hand, runbook, target))
 
     async def _run_by_hand(self, runbook: str, target: str) -> str:
         key = f"run:{runbook}"
