@@ -20,10 +20,10 @@ from workers.runner import Outcome
 
 
 @pytest.fixture
-async def world(scratch_resources: Resources, servicedesk: ServedDesk, chat: ChatServer) -> World:
+async def world(resources: Resources, servicedesk: ServedDesk, chat: ChatServer) -> World:
     """A tenant with a desk, a solved ticket, an entry of documentation, and a model that is allowed."""
-    with_model(scratch_resources, chat)
-    world = await make_world(scratch_resources, servicedesk)
+    with_model(resources, chat)
+    world = await make_world(resources, servicedesk)
     await world.add_desk()
     await world.add_past()
     await world.add_knowledge()
@@ -138,10 +138,10 @@ async def test_the_second_model_is_asked_when_the_first_hangs(world: World, chat
 
 
 async def test_a_desk_that_forbids_models_never_reaches_one(
-    scratch_resources: Resources, servicedesk: ServedDesk, chat: ChatServer
+    resources: Resources, servicedesk: ServedDesk, chat: ChatServer
 ) -> None:
-    with_model(scratch_resources, chat)
-    world = await make_world(scratch_resources, servicedesk)
+    with_model(resources, chat)
+    world = await make_world(resources, servicedesk)
     await world.add_desk(allows_model=False)
     await world.add_past()
     found, _ = await enhance(world)
@@ -260,9 +260,9 @@ async def test_a_ticket_that_addresses_a_model_is_labelled(world: World, chat: C
 
 
 async def test_nothing_of_another_tenant_is_in_a_prompt(
-    world: World, chat: ChatServer, scratch_resources: Resources, servicedesk: ServedDesk
+    world: World, chat: ChatServer, resources: Resources, servicedesk: ServedDesk
 ) -> None:
-    other = await make_world(scratch_resources, servicedesk)
+    other = await make_world(resources, servicedesk)
     await other.add_past(external_id="900", resolution="Zanzibar procedure: replaced the payment worker.")
     chat.script = [grounded]
     _, note = await enhance(world)

@@ -25,10 +25,10 @@ from workers.runner import Outcome
 
 
 @pytest.fixture
-async def world(scratch_resources: Resources, servicedesk: ServedDesk) -> World:
+async def world(resources: Resources, servicedesk: ServedDesk) -> World:
     """A tenant with a desk, a solved ticket and an entry of documentation."""
-    with_settings(scratch_resources)
-    world = await make_world(scratch_resources, servicedesk)
+    with_settings(resources)
+    world = await make_world(resources, servicedesk)
     await world.add_desk()
     await world.add_past()
     await world.add_knowledge()
@@ -167,10 +167,10 @@ async def test_a_ticket_that_never_stands_still_is_refused(world: World) -> None
     [({"secret": "wrong"}, "credential_rejected"), ({"base_url": "http://10.255.255.1:8080"}, "egress_refused")],
 )
 async def test_a_desk_that_can_never_work_says_why_at_once(
-    scratch_resources: Resources, servicedesk: ServedDesk, change: dict[str, str], code: str
+    resources: Resources, servicedesk: ServedDesk, change: dict[str, str], code: str
 ) -> None:
-    with_settings(scratch_resources)
-    world = await make_world(scratch_resources, servicedesk)
+    with_settings(resources)
+    world = await make_world(resources, servicedesk)
     await world.add_desk(**change)
     ticket = await world.receive()
     assert await world.run_until_settled() == [Outcome.SUCCEEDED]
@@ -180,10 +180,10 @@ async def test_a_desk_that_can_never_work_says_why_at_once(
 
 
 async def test_a_tenant_without_a_desk_and_a_missing_ticket_have_reasons(
-    scratch_resources: Resources, servicedesk: ServedDesk
+    resources: Resources, servicedesk: ServedDesk
 ) -> None:
-    with_settings(scratch_resources)
-    world = await make_world(scratch_resources, servicedesk)
+    with_settings(resources)
+    world = await make_world(resources, servicedesk)
     ticket = await world.receive()
     await world.run_until_settled()
     assert (await world.enhancement(ticket)).reason_code == "no_desk"
@@ -253,9 +253,9 @@ async def test_a_crash_before_the_call_still_writes_the_note(world: World) -> No
     assert len(world.desk.standin.notes_of(ticket.id)) == 1
 
 
-async def test_nothing_similar_is_a_note_too(scratch_resources: Resources, servicedesk: ServedDesk) -> None:
-    with_settings(scratch_resources)
-    world = await make_world(scratch_resources, servicedesk)
+async def test_nothing_similar_is_a_note_too(resources: Resources, servicedesk: ServedDesk) -> None:
+    with_settings(resources)
+    world = await make_world(resources, servicedesk)
     await world.add_desk()
     ticket = await world.receive()
     await world.run_until_settled()

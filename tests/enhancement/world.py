@@ -1,4 +1,4 @@
-"""A tenant with a desk, a past and a ticket, on a database of its own: what a pipeline test starts from."""
+"""A tenant with a desk, a past and a ticket, as shared by the pipeline tests: what a pipeline test starts from."""
 
 from __future__ import annotations
 
