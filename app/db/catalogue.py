@@ -44,6 +44,7 @@ DEFINER_FUNCTIONS = frozenset(
         "list_tenants",
         "list_workers",
         "poll_published",
+        "purge_deliveries",
         "purge_finished",
         "queue_stats",
         "report_worker",
@@ -56,7 +57,8 @@ DEFINER_FUNCTIONS = frozenset(
 
 _TENANT_RELATIONS = """
     select c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
-      coalesce((select t.column_name from unnest(cast(:columns_of as text[]), cast(:columns as text[])) as t(table_name, column_name)
+      coalesce((select t.column_name
+        from unnest(cast(:columns_of as text[]), cast(:columns as text[])) as t(table_name, column_name)
         where t.table_name = c.relname), 'tenant_id') as tenant_column
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = 'public' and c.relkind in ('r', 'p', 'm', 'v')
@@ -129,9 +131,14 @@ TOO_MUCH_RIGHT = """
     select rolname || ' is a superuser or bypasses row level security' from pg_roles
     where rolname = any (cast(:roles as text[])) and (rolsuper or rolbypassrls)
     union all
-    select g.grantee || ' may ' || lower(g.privilege_type) || ' ' || g.table_name from information_schema.role_table_grants g
-    where g.grantee = any (cast(:roles as text[]) || array['PUBLIC']) and g.table_schema = 'public'
-      and (g.privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER') or g.grantee <> 'tocsin_app')
+    -- From the access lists themselves: information_schema shows a role only its own grants.
+    select coalesce(nullif(g.grantee, ''), 'PUBLIC') || ' may ' || lower(g.privilege_type) || ' ' || g.relname from (
+      select c.relname, a.privilege_type, case when a.grantee = 0 then '' else pg_get_userbyid(a.grantee) end as grantee
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
+      where n.nspname = 'public' and c.relkind in ('r', 'p', 'v', 'm', 'S')) g
+    where g.grantee in ('', 'tocsin_system')
+      or (g.grantee = 'tocsin_app' and g.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))
+      or (g.grantee = 'tocsin_backup' and g.privilege_type <> 'SELECT')
     union all
     select n.nspname || '.' || p.proname || ' is a SECURITY DEFINER function that is not on the list' from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
@@ -185,5 +192,7 @@ async def examine(connection: AsyncConnection) -> list[Finding]:
 async def tenant_tables(connection: AsyncConnection) -> dict[str, str]:
     """This will return each tenant table with the name of its tenant column."""
     statement = f"select relname, tenant_column from ({_TENANT_RELATIONS}) r where relkind in ('r', 'p') order by 1"  # noqa: S608
-    rows = await connection.execute(text(statement), {"columns_of": list(TENANT_COLUMN), "columns": list(TENANT_COLUMN.values())})
+    rows = await connection.execute(
+        text(statement), {"columns_of": list(TENANT_COLUMN), "columns": list(TENANT_COLUMN.values())}
+    )
     return {row[0]: row[1] for row in rows.all()}
