@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -28,7 +29,7 @@ async def read_body(receive: Receive, *, cap_bytes: int, timeout_s: float) -> by
         TimeoutError: It did not come in time.
         ClientGone: The sender closed the connection.
     """
-    message = await receive() if timeout_s <= 0 else await _first(receive, timeout_s)
+    message = await _first(receive, timeout_s)
     if message["type"] == "http.disconnect":
         raise ClientGone
     body: bytes = message.get("body", b"")
@@ -40,10 +41,36 @@ async def read_body(receive: Receive, *, cap_bytes: int, timeout_s: float) -> by
         return await _rest(receive, body, cap_bytes)
 
 
-async def _first(receive: Receive, timeout_s: float) -> MutableMapping[str, Any]:
-    # The body mostly came with the headers, and then receive() does not wait: a timer only for what is not there yet.
+async def _first(receive: Receive, timeout_s: float) -> Message:
+    """Take the first message, with a timer only if it has to be waited for.
+
+    A small body mostly came with the headers, so ``receive()`` returns without waiting; a timer for each request would
+    cost a twentieth of the route's time.
+    """
+    steps = receive().__await__()
+    try:
+        awaited = next(steps)
+    except StopIteration as finished:
+        message: Message = finished.value
+        return message
     async with asyncio.timeout(timeout_s):
-        return await receive()
+        return await _Resumed(steps, awaited)
+
+
+class _Resumed:
+    """The rest of an awaitable that was started by hand and is now waiting for ``awaited``."""
+
+    def __init__(self, steps: Generator[Any, Any, Message], awaited: Any) -> None:
+        self._steps = steps
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        try:
+            yield self._awaited
+        except BaseException as error:  # noqa: BLE001 - not handled here, handed on
+            # A cancellation belongs to the one who waits inside; should that one go on, so do we.
+            yield self._steps.throw(error)
+        return (yield from self._steps)
 
 
 async def _rest(receive: Receive, start: bytes, cap_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from app.core.errors import Unavailable
 from app.core.ids import TenantId
+from app.ingest.faults import name_of
 from app.ingest.schemas import Intake, Stored
 from app.observability.metrics import counter, gauge, histogram
 from app.settings.ingest import IngestSettings
@@ -164,7 +165,7 @@ class GroupCommit:
 
     def _fail(self, batch: list[_Waiter], error: Exception) -> None:
         FAILURES.inc()
-        log.warning("ingest.commit_failed", deliveries=len(batch), error=repr(error)[:500])
+        log.warning("ingest.commit_failed", deliveries=len(batch), error=name_of(error))
         for waiter in batch:
             if not waiter.future.done():
                 waiter.future.set_exception(self._overloaded("the delivery could not be stored"))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
@@ -26,11 +27,11 @@ from app.ingest.group_commit import GroupCommit
 from app.ingest.known_sources import KnownSource, KnownSources
 from app.ingest.refusals import RefusalCounter
 from app.ingest.rules.requests import accepts_type
-from app.ingest.schemas import DeliveryState, Intake, SourceState, Stored
+from app.ingest.schemas import Intake, SourceState, Stored
 from app.net.keyring import KeyRing
 from app.net.signing import Refused, SignedRequest, Verified, dummy_verify, verify
 from app.observability.metrics import counter, histogram
-from app.observability.tracing import current_traceparent, new_root
+from app.observability.tracing import current_traceparent, new_root, unrecorded_root
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -64,6 +65,7 @@ class IngestApp:
         )
         self._commits = GroupCommit(self._write, settings)
         self._refusals = RefusalCounter(database=self._database, clock=self._clock, flush_s=settings.refusal_flush_s)
+        self._counters: dict[str, Counter] = {}
         self._requests = 0
         self._bytes = 0
         self._overloaded = answers.overloaded(settings.retry_after_s)
@@ -86,10 +88,17 @@ class IngestApp:
                 return
             finally:
                 self._requests -= 1
-        REQUESTS.labels(answer.outcome).inc()
+        self._counted(answer.outcome).inc()
         LATENCY.observe(time.perf_counter() - started)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+    def _counted(self, outcome: str) -> Counter:
+        """The outcome's counter; ``labels()`` takes a lock and builds a key each time."""
+        found = self._counters.get(outcome)
+        if found is None:
+            found = self._counters[outcome] = REQUESTS.labels(outcome)
+        return found
 
     async def aclose(self) -> None:
         """This will finish the commits under way and write down the counts."""
@@ -151,16 +160,23 @@ class IngestApp:
         body = self._decoded(source, request.body, encoding)
         if isinstance(body, Answer):
             return body
-        with new_root("ingest.receive", link_to=traceparent):
-            intake = self._intake(source, verdict, request, body)
-            try:
-                stored = await self._commits.submit(source.tenant_id, intake)
-            except Unavailable:
-                return self._overloaded
+        intake = self._intake(source, verdict, request, body)
+        try:
+            stored = await self._store(source.tenant_id, intake, traceparent)
+        except Unavailable:
+            return self._overloaded
         if intake.reason:
             self._note(source, intake.reason)
             return answers.not_text(stored.receipt_id)
         return answers.accepted(source.profile.responses.ok, stored.receipt_id, duplicate=stored.duplicate)
+
+    async def _store(self, tenant_id: TenantId, intake: Intake, linked: str | None) -> Stored:
+        """Store it in a trace of its own; the sender's traceparent is a link at the most (D24)."""
+        root = unrecorded_root()
+        if root is not None:
+            return await self._commits.submit(tenant_id, intake._replace(traceparent=root))
+        with new_root("ingest.receive", link_to=linked, attributes={"tocsin.delivery.id": str(intake.id)}):
+            return await self._commits.submit(tenant_id, intake._replace(traceparent=current_traceparent()))
 
     def _decoded(self, source: KnownSource, body: bytes, encoding: bytes | None) -> bytes | Answer:
         if encoding is None or encoding == b"identity":
@@ -178,7 +194,6 @@ class IngestApp:
 
     def _intake(self, source: KnownSource, verdict: Verified, request: SignedRequest, body: bytes) -> Intake:
         window = source.replay_window_s
-        is_text = _is_utf8(body)
         return Intake(
             id=new_id(),
             source_id=source.source_id,
@@ -190,9 +205,7 @@ class IngestApp:
             replay_window_s=window if window is not None else verdict.replay_window.total_seconds(),
             headers=source.headers.keep(request.headers),
             body=body,
-            traceparent=current_traceparent(),
-            state=DeliveryState.ACCEPTED.value if is_text else DeliveryState.REJECTED.value,
-            reason="" if is_text else "body.not_utf8",
+            reason=None if _is_utf8(body) else "body.not_utf8",
         )
 
     async def _write(self, tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:

@@ -21,6 +21,7 @@ from app.db.jobs.lease import LeaseLost
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
 from app.ingest.batches import DRAIN_MAX_ATTEMPTS
+from app.ingest.faults import name_of
 from app.ingest.repository import deliveries as repository
 from app.ingest.repository.deliveries import Finding
 from app.ingest.service.processing import process, set_aside
@@ -104,7 +105,7 @@ async def _together(ctx: JobContext, session: TenantSession, ids: Sequence[UUID]
     except LeaseLost:
         raise
     except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is tried alone
-        log.warning("ingest.batch_failed", deliveries=len(ids), error=repr(error)[:500])
+        log.warning("ingest.batch_failed", deliveries=len(ids), error=name_of(error))
         return False
     _count(findings)
     return True
@@ -128,7 +129,7 @@ async def _alone(ctx: JobContext, delivery_id: UUID, settings: IngestSettings) -
         except LeaseLost:
             raise
         except Exception as failure:  # noqa: BLE001 - a poison delivery must not hold up its neighbours (F32)
-            error = repr(failure)[:500]
+            error = name_of(failure)
             log.warning("ingest.delivery_failed", delivery_id=str(delivery_id), attempts=attempts, error=error)
     if attempts < settings.delivery_max_attempts:
         return False

@@ -36,6 +36,7 @@ class Intake(NamedTuple):
         id: Becomes the receipt's id, unless the delivery turns out to be known.
         replay_window_s: Seconds for which an equal ``replay_key`` is the same delivery again.
         headers: A JSON object, already filtered.
+        reason: Set when the delivery is to be stored as rejected.
         conflicts_with: Set when the key is known with another body.
     """
 
@@ -49,9 +50,8 @@ class Intake(NamedTuple):
     replay_window_s: float
     headers: str
     body: bytes
-    traceparent: str | None
-    state: str = DeliveryState.ACCEPTED.value
-    reason: str = ""
+    traceparent: str | None = None
+    reason: str | None = None
     conflicts_with: UUID | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
@@ -11,6 +12,8 @@ from sqlalchemy import text
 from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.ingest.schemas import Intake
+
+T = TypeVar("T")
 
 # One round trip for the whole batch. A known key is "updated" rather than skipped, because only then does RETURNING
 # tell whose it is, also when the other process committed it a moment ago; an expired one starts anew. Keys are taken
@@ -22,9 +25,9 @@ with input as (
     cast(:ids as uuid[]), cast(:source_ids as uuid[]), cast(:shards as smallint[]), cast(:received as timestamptz[]),
     cast(:external_ids as text[]), cast(:replay_keys as bytea[]), cast(:hashes as bytea[]),
     cast(:windows as double precision[]), cast(:headers as text[]), cast(:bodies as bytea[]),
-    cast(:traceparents as text[]), cast(:states as text[]), cast(:reasons as text[]), cast(:conflicts as uuid[])
+    cast(:traceparents as text[]), cast(:reasons as text[]), cast(:conflicts as uuid[])
   ) as t(id, source_id, shard, received_at, external_id, replay_key, body_sha256, window_s, headers, body, traceparent,
-    state, reason, conflicts_with)
+    reason, conflicts_with)
 ), keys as (
   insert into replay_keys as k (tenant_id, source_id, replay_key, delivery_id, body_sha256, expires_at)
   select cast(:tenant_id as uuid), source_id, replay_key, id, body_sha256, received_at + make_interval(secs => window_s)
@@ -38,8 +41,9 @@ with input as (
 ), stored as (
   insert into deliveries (tenant_id, id, source_id, received_at, shard, state, reason, external_id, replay_key, body_sha256,
     headers, body, size_bytes, traceparent, conflicts_with)
-  select cast(:tenant_id as uuid), i.id, i.source_id, i.received_at, i.shard, i.state, i.reason, i.external_id,
-    i.replay_key, i.body_sha256, cast(i.headers as jsonb), i.body, octet_length(i.body), i.traceparent, i.conflicts_with
+  select cast(:tenant_id as uuid), i.id, i.source_id, i.received_at, i.shard,
+    case when i.reason is null then 'accepted' else 'rejected' end, coalesce(i.reason, ''), i.external_id, i.replay_key,
+    i.body_sha256, cast(i.headers as jsonb), i.body, octet_length(i.body), i.traceparent, i.conflicts_with
   from input i join keys k on k.delivery_id = i.id
   returning shard, state
 ), job as (
@@ -61,40 +65,23 @@ async def store(
     Returns:
         For each source and replay key: the delivery that holds it now, and the hash of that one's body.
     """
-    columns = list(zip(*batch, strict=True))
-    (
-        ids,
-        sources,
-        shard,
-        received,
-        external,
-        keys,
-        hashes,
-        windows,
-        headers,
-        bodies,
-        traces,
-        states,
-        reasons,
-        rivals,
-    ) = (list(column) for column in columns)
     values = {
         "tenant_id": session.tenant_id,
         "now": now,
-        "ids": ids,
-        "source_ids": sources,
-        "shards": shard,
-        "received": received,
-        "external_ids": external,
-        "replay_keys": keys,
-        "hashes": hashes,
-        "windows": windows,
-        "headers": headers,
-        "bodies": bodies,
-        "traceparents": traces,
-        "states": states,
-        "reasons": reasons,
-        "conflicts": rivals,
+        "ids": [entry.id for entry in batch],
+        "source_ids": [entry.source_id for entry in batch],
+        "shards": [entry.shard for entry in batch],
+        "received": [entry.received_at for entry in batch],
+        "external_ids": [entry.external_id for entry in batch],
+        "replay_keys": [entry.replay_key for entry in batch],
+        "hashes": [entry.body_sha256 for entry in batch],
+        "windows": [entry.replay_window_s for entry in batch],
+        "headers": [entry.headers for entry in batch],
+        "bodies": [entry.body for entry in batch],
+        "traceparents": [entry.traceparent for entry in batch],
+        # Rare columns: unnest fills what a shorter array lacks with nulls.
+        "reasons": _or_nothing([entry.reason for entry in batch]),
+        "conflicts": _or_nothing([entry.conflicts_with for entry in batch]),
         "job_ids": [new_id() for _ in range(shards)],
         "max_attempts": max_attempts,
     }
@@ -102,6 +89,10 @@ async def store(
     if any(row[4] for row in rows):
         session.enqueued = True
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+def _or_nothing(values: list[T | None]) -> list[T | None]:
+    return values if any(value is not None for value in values) else []
 
 
 _COUNT_REFUSALS = text(

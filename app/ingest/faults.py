@@ -1,0 +1,15 @@
+"""Naming an unexpected failure without quoting it: database errors carry the statement and its values, bodies included."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+
+def name_of(error: BaseException) -> str:
+    """This will return the error's type, with the database's own where there is one; other errors with their text."""
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig is not None else None
+        return f"{type(error).__name__} ({type(cause or error.orig).__name__})"
+    if isinstance(error, SQLAlchemyError):
+        return type(error).__name__
+    return repr(error)[:500]
