@@ -123,7 +123,7 @@ RULES: list[dict[str, Any]] = [
 
 async def _ensure_desk(api: httpx.AsyncClient, stack: Stack, state: DemoState) -> None:
     if state.desk_id:
-        body = {"base_url": stack.desk_url}
+        body = {"base_url": stack.desk_url, "secret": stack.secrets.desk_key}
         (await api.patch(f"/v1/desks/{state.desk_id}", json=body)).raise_for_status()
         return
     desk = {"kind": "servicedesk", "name": "Demo desk", "base_url": stack.desk_url, "secret": stack.secrets.desk_key}
