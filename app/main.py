@@ -39,7 +39,7 @@ class Application:
         self._resources = resources
         self._metrics: MetricsServer | None = None
         self.api = create_api(resources, interactive=settings.environment == "development")
-        self._ingest: ASGIApp = IngestApp(resources)
+        self._ingest = IngestApp(resources)
         self._framed: ASGIApp = Frame(
             self.api, max_body_bytes=settings.http.max_body_bytes, timeout_s=settings.http.request_timeout_s
         )
@@ -62,6 +62,7 @@ class Application:
         """This will finish what is committed, then close everything."""
         if self._metrics is not None:
             self._metrics.close()
+        await self._ingest.aclose()
         await close_resources(self._resources)
         shutdown_tracing()
         log.info("api.stopped")

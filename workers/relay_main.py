@@ -30,12 +30,17 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
 
     async def stranded_deliveries(session: SystemSession) -> None:
         await session.execute(
-            text("select tocsin_private.sweep_intake(:older, :limit)"), {"older": timedelta(seconds=1), "limit": 500}
+            text("select tocsin_private.sweep_intake(:older, :limit)"),
+            {"older": timedelta(seconds=settings.ingest.sweep_after_s), "limit": 500},
         )
 
     async def old_rows(session: SystemSession) -> None:
         await purge_finished(session, keep=timedelta(days=settings.jobs.keep_finished_days))
         await session.execute(text("select tocsin_private.expire_replay_keys(:limit)"), {"limit": 1000})
+        await session.execute(
+            text("select tocsin_private.purge_deliveries(clock_timestamp() - cast(:keep as interval), :limit)"),
+            {"keep": timedelta(days=settings.ingest.delivery_retention_days), "limit": 1000},
+        )
 
     return [stranded_deliveries, old_rows]
 

@@ -41,7 +41,8 @@ class CursorPage(BaseModel, Generic[T]):
 
 def encode_cursor(key: bytes, binding: bytes, value: object) -> str:
     """This will sign a JSON-able position for one binding (tenant, list and filters)."""
-    body = orjson.dumps(value)
+    # default: asyncpg hands out a subclass of UUID, which orjson does not take for one.
+    body = orjson.dumps(value, default=str)
     return _text(_mac(key, binding, body) + body)
 
 

@@ -71,7 +71,7 @@ async def list_sources(
     kind: Annotated[str | None, Query(max_length=50)] = None,
 ) -> CursorPage[SourceView]:
     rows = await service.list_sources(session, kind=kind, before=page.after_id, limit=page.limit + 1)
-    return page.build(rows, key=lambda source: source.id)
+    return page.build(rows, key=lambda source: str(source.id))
 
 
 @router.post(
@@ -174,7 +174,7 @@ async def list_deliveries(
     rows = await service.list_receipts(
         session, states=state or [], source_id=source_id, before=page.after_id, limit=page.limit + 1
     )
-    return page.build(rows, key=lambda receipt: receipt.id)
+    return page.build(rows, key=lambda receipt: str(receipt.id))
 
 
 @router.post(

@@ -25,6 +25,7 @@ from app.ingest.answers import Answer
 from app.ingest.bodies import ClientGone, Receive, TooLarge, gunzip, read_body
 from app.ingest.group_commit import GroupCommit
 from app.ingest.known_sources import KnownSource, KnownSources
+from app.ingest.openapi import openapi_path_item
 from app.ingest.refusals import RefusalCounter
 from app.ingest.rules.requests import accepts_type
 from app.ingest.schemas import Intake, SourceState, Stored
@@ -43,6 +44,8 @@ REFUSED = counter("tocsin_ingest_refused_total", "Requests that proved nothing, 
 LATENCY = histogram(
     "tocsin_ingest_request_seconds", "Seconds from the first byte to the answer of the intake route.", ()
 )
+
+__all__ = ["IngestApp", "openapi_path_item"]
 
 PREFIX = "/in/"
 Scope = MutableMapping[str, Any]

@@ -77,7 +77,7 @@ class Sender:
 def make_sender(resources: Resources) -> Sender:
     """This will build an intake route on the resources and a client in front of it."""
     app = IngestApp(resources)
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type] # httpx types scopes as plain dicts
+    transport = httpx.ASGITransport(app=app)
     return Sender(app, httpx.AsyncClient(transport=transport, base_url="http://intake"), resources)
 
 

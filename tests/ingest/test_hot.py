@@ -104,7 +104,7 @@ async def test_two_processes_with_the_same_request_store_it_once(
 ) -> None:
     other = IngestApp(resources)
     body = alert_body()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=other), base_url="http://b") as client:  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=other), base_url="http://b") as client:
         second = Sender(other, client, resources)
         answers = await asyncio.gather(
             *(which.send(source, body, delivery_id=f"msg_{i}") for i in range(20) for which in (sender, second))

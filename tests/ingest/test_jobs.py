@@ -19,7 +19,7 @@ from app.db.tenancy import TenantSession, tenant_session
 from app.ingest import jobs
 from app.ingest.batches import store_batch
 from app.ingest.schemas import ReceiptDetail
-from app.ingest.service import accept_again, get_receipt
+from app.ingest.service import accept_again, get_receipt, processing
 from app.settings import Settings
 from tests.factories.ingest import ACTOR, Sender, alert_body, committed_source, make_intake
 from tests.fixtures.database import make_tenant
@@ -144,7 +144,7 @@ async def test_a_delivery_without_alerts_is_processed_and_says_so(
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Deliveries whose body holds 'poison' raise what nobody expected; the list gathers the tries."""
     tries: list[str] = []
-    real = jobs.process
+    real = processing.process
 
     async def process(session: TenantSession, deliveries: Any, **values: Any) -> Any:
         if any(b"poison" in delivery.body for delivery in deliveries):
