@@ -55,6 +55,7 @@ class Switches:
         fail_before_storing: Calls that are answered with 500 without effect.
         hang_s: Seconds before any answer.
         after_fetches: Called with the number of reads of a ticket so far, before the next one is answered.
+        after_storing: Awaited when a note is stored and before that is answered.
         lists_texts: False leaves ``description`` out of lists of notes, as some builds do.
     """
 
@@ -63,6 +64,7 @@ class Switches:
     hang_s: float = 0.0
     lists_texts: bool = True
     after_fetches: Callable[[int], None] | None = None
+    after_storing: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass
@@ -201,7 +203,7 @@ class ServiceDeskStandIn:
             raise Refusal(400, 4014, "Extra parameter found.", field_name=sorted(unknown)[0])
         note_id = str(9000 + next(self._serial))
         ticket.notes[note_id] = {"id": note_id, **given, "added_time": _time(_now_ms())}
-        return self._stored(ticket.notes[note_id], status=201)
+        return await self._stored(ticket.notes[note_id], status=201)
 
     async def _one_note(self, request: Request) -> Response:
         ticket, note_id = self._ticket(request), request.path_params["note_id"]
@@ -215,9 +217,11 @@ class ServiceDeskStandIn:
             return _success({})
         note |= await _input(request, "note")
         note["last_updated_time"] = _time(_now_ms())
-        return self._stored(note, status=200)
+        return await self._stored(note, status=200)
 
-    def _stored(self, note: dict[str, Any], *, status: int) -> Response:
+    async def _stored(self, note: dict[str, Any], *, status: int) -> Response:
+        if self.switches.after_storing is not None:
+            await self.switches.after_storing()
         if self.switches.fail_after_storing > 0:
             self.switches.fail_after_storing -= 1
             return PlainTextResponse("Internal Server Error", status_code=500)

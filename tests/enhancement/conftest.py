@@ -1,8 +1,49 @@
-"""The stand-ins that these tests talk to."""
+"""The stand-ins that these tests talk to, and a tenant that has something to say about its tickets."""
 
 from __future__ import annotations
 
+import httpx
+import pytest
+
+from app.auth.rules import Role
+from app.core.resources import Resources
+from tests.enhancement.callers import Client
+from tests.enhancement.world import World, make_world, with_settings
 from tests.fixtures.chat import chat
-from tests.fixtures.servicedesk import servicedesk
+from tests.fixtures.servicedesk import ServedDesk, servicedesk
 
 __all__ = ["chat", "servicedesk"]
+
+Tokens = dict[Role, str]
+
+
+@pytest.fixture
+async def world(resources: Resources, servicedesk: ServedDesk) -> World:
+    """A tenant with a desk, a solved ticket and an entry of documentation."""
+    with_settings(resources)
+    world = await make_world(resources, servicedesk)
+    await world.add_desk()
+    await world.add_past()
+    await world.add_knowledge()
+    return world
+
+
+@pytest.fixture
+def viewer(api: httpx.AsyncClient, tokens: Tokens) -> Client:
+    return Client(api, tokens[Role.VIEWER])
+
+
+@pytest.fixture
+def responder(api: httpx.AsyncClient, tokens: Tokens) -> Client:
+    return Client(api, tokens[Role.RESPONDER])
+
+
+@pytest.fixture
+def engineer(api: httpx.AsyncClient, tokens: Tokens) -> Client:
+    return Client(api, tokens[Role.ENGINEER])
+
+
+@pytest.fixture
+def stranger(api: httpx.AsyncClient, other_tokens: Tokens) -> Client:
+    """An admin of another tenant."""
+    return Client(api, other_tokens[Role.ADMIN])

@@ -10,29 +10,16 @@ from sqlalchemy import text
 
 from app.core.ids import IncidentId
 from app.core.resources import Resources
-from app.db.jobs.queue import enqueue
 from app.db.tenancy import tenant_session
 from app.enhancement.contract import CaseLibrary, ContextRequest, ContextSource
-from app.enhancement.jobs import EnhanceTicket
 from app.enhancement.rules.evidence import Evidence
 from app.enhancement.schemas import EnhancementState
-from app.enhancement.service import find_enhancement_for_ticket, restart_enhancement
+from app.enhancement.service import find_enhancement_for_ticket
 from app.enhancement.service.catalogue import context_sources
 from app.incidents.service import list_timeline
-from tests.enhancement.world import ENGINEER, RESOLUTION, World, make_world, with_settings
+from tests.enhancement.world import RESOLUTION, World, make_world, with_settings
 from tests.fixtures.servicedesk import ServedDesk
 from workers.runner import Outcome
-
-
-@pytest.fixture
-async def world(resources: Resources, servicedesk: ServedDesk) -> World:
-    """A tenant with a desk, a solved ticket and an entry of documentation."""
-    with_settings(resources)
-    world = await make_world(resources, servicedesk)
-    await world.add_desk()
-    await world.add_past()
-    await world.add_knowledge()
-    return world
 
 
 async def test_a_ticket_gets_one_note_whose_statements_name_their_sources(world: World) -> None:
@@ -77,39 +64,6 @@ async def test_the_note_is_private_and_leaves_the_clocks_alone(world: World) -> 
     flags = ("show_to_requester", "notify_technician", "mark_first_response", "add_to_linked_requests")
     assert [note[flag] for flag in flags] == [False, False, False, False]
     assert world.desk.standin.tickets[ticket.id].status == "Open"
-
-
-async def test_a_repeated_webhook_makes_no_second_note(world: World) -> None:
-    ticket = await world.receive(times=3)
-    await world.run_until_settled()
-    await world.receive(ticket)
-    await world.run_until_settled()
-    assert len(world.desk.standin.notes_of(ticket.id)) == 1
-
-
-async def test_a_desk_that_answers_500_after_storing_has_one_note(world: World) -> None:
-    ticket = await world.receive()
-    world.desk.standin.switches.fail_after_storing = 1
-    await world.run_until_settled()
-    assert len(world.desk.standin.notes_of(ticket.id)) == 1
-    assert (await world.enhancement(ticket)).state == EnhancementState.PUBLISHED
-
-
-async def test_a_desk_that_is_down_for_a_while_gets_its_note_later(world: World) -> None:
-    ticket = await world.receive()
-    world.desk.standin.switches.fail_before_storing = 3
-    outcomes = await world.run_until_settled()
-    assert outcomes[0] is Outcome.RETRIED
-    assert outcomes[-1] is Outcome.SUCCEEDED
-    assert len(world.desk.standin.notes_of(ticket.id)) == 1
-
-
-async def test_a_desk_that_stays_down_ends_with_its_reason(world: World) -> None:
-    ticket = await world.receive()
-    world.desk.standin.switches.fail_before_storing = 1000
-    assert (await world.run_until_settled())[-1] is Outcome.FAILED
-    found = await world.enhancement(ticket)
-    assert (found.state, found.reason_code) == (EnhancementState.FAILED, "desk_error")
 
 
 async def test_a_closed_ticket_is_refused(world: World) -> None:
@@ -195,64 +149,6 @@ async def test_a_tenant_without_a_desk_and_a_missing_ticket_have_reasons(
     assert (await world.enhancement(gone)).reason_code == "ticket_missing"
 
 
-async def test_a_retry_edits_the_same_note(world: World) -> None:
-    ticket = await world.receive()
-    await world.run_until_settled()
-    await world.add_knowledge(
-        title="Checkout 502", body="Checkout 502 after payment worker restart clears in 5 minutes."
-    )
-    await retry(world, ticket.id)
-    await world.run_until_settled()
-    (note,) = world.desk.standin.notes_of(ticket.id)
-    assert "clears in 5 minutes" in note
-    assert (await world.enhancement(ticket)).generation == 2
-
-
-async def test_a_list_without_texts_is_read_note_by_note(world: World) -> None:
-    world.desk.standin.switches.lists_texts = False
-    ticket = await world.receive()
-    await world.run_until_settled()
-    await retry(world, ticket.id)
-    await world.run_until_settled()
-    assert len(world.desk.standin.notes_of(ticket.id)) == 1
-
-
-async def test_a_crash_between_intent_and_outcome_leaves_one_note(world: World) -> None:
-    """The note was stored and the worker died before it wrote the outcome; another worker takes over."""
-    ticket = await world.receive()
-    world.desk.standin.switches.fail_after_storing = 0
-    await world.run_until_settled()
-    async with tenant_session(world.database, world.tenant_id) as session:
-        await session.execute(
-            text(
-                "update effects set state = 'intent', outcome = null, intent_epoch = 0, not_after = now() - interval '1 s'"
-            )
-        )
-        await session.execute(text("update enhancements set state = 'composed', finished_at = null"))
-        await session.execute(
-            text("update jobs set state = 'scheduled', finished_at = null, lease_epoch = lease_epoch + 1")
-        )
-    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
-    assert len(world.desk.standin.notes_of(ticket.id)) == 1
-    assert (await world.enhancement(ticket)).state == EnhancementState.PUBLISHED
-
-
-async def test_a_crash_before_the_call_still_writes_the_note(world: World) -> None:
-    ticket = await world.receive()
-    await world.run_until_settled()
-    world.desk.standin.tickets[ticket.id].notes.clear()
-    async with tenant_session(world.database, world.tenant_id) as session:
-        await session.execute(
-            text("update effects set state = 'intent', outcome = null, not_after = now() - interval '1 s'")
-        )
-        await session.execute(text("update enhancements set state = 'composed', finished_at = null"))
-        await session.execute(
-            text("update jobs set state = 'scheduled', finished_at = null, lease_epoch = lease_epoch + 1")
-        )
-    assert await world.run_until_settled() == [Outcome.SUCCEEDED]
-    assert len(world.desk.standin.notes_of(ticket.id)) == 1
-
-
 async def test_nothing_similar_is_a_note_too(resources: Resources, servicedesk: ServedDesk) -> None:
     with_settings(resources)
     world = await make_world(resources, servicedesk)
@@ -321,11 +217,3 @@ async def test_switched_off_writes_no_note(world: World) -> None:
     await world.run_until_settled()
     assert (await world.enhancement(ticket)).reason_code == "disabled"
     assert world.desk.standin.calls == []
-
-
-async def retry(world: World, ticket_id: str) -> None:
-    """This will ask for another try, as the endpoint does."""
-    found = await world.enhancement(world.desk.standin.tickets[ticket_id])
-    async with tenant_session(world.database, world.tenant_id) as session:
-        await restart_enhancement(session, enhancement_id=found.id, actor=ENGINEER, now=world.now())
-        await enqueue(session, EnhanceTicket(enhancement_id=found.id), unique_key=str(found.id))

@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from app.core.actor import Actor
 from app.core.clock import Clock
-from app.core.ids import DeliveryId, SourceId, TenantId, new_id
+from app.core.ids import DeliveryId, IncidentId, SourceId, TenantId, new_id
+from app.core.jobs import Job
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
@@ -118,15 +119,30 @@ class World:
                 )
         return known
 
-    async def run(self) -> list[Outcome]:
-        """This will run this tenant's enhancement jobs once each, whatever their due time, as a worker does."""
+    async def receive_alert(self, *, title: str, labels: dict[str, str]) -> IncidentId:
+        """This will apply one alert that no ticket stands behind, and return its incident."""
+        async with tenant_session(self.database, self.tenant_id) as session:
+            (applied,) = await apply_alerts(
+                session,
+                source=SourceFacts(id=self.source_id, kind="generic", name="monitor"),
+                delivery_id=DeliveryId(new_id()),
+                received_at=self.now(),
+                seq=0,
+                events=[AlertEvent(dedup_key=title, status=AlertStatus.FIRING, title=title, labels=labels)],
+                now=self.now(),
+            )
+        assert applied.incident_id is not None
+        return applied.incident_id
+
+    async def run(self, kind: type[Job] = EnhanceTicket) -> list[Outcome]:
+        """This will run this tenant's jobs of one kind once each, whatever their due time, as a worker does."""
         async with tenant_session(self.database, self.tenant_id) as session:
             jobs = await session.execute(
                 text(
                     "update jobs set state = 'published', published_at = now(), run_at = now()"
                     " where kind = :kind and state = 'scheduled' returning id"
                 ),
-                {"kind": EnhanceTicket.kind},
+                {"kind": kind.kind},
             )
             ids = list(jobs.scalars())
         runner = make_runner(self.resources)
