@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.fixtures.alertmanager",
     "tests.fixtures.api",
     "tests.fixtures.clock",
     "tests.fixtures.database",
