@@ -26,6 +26,7 @@ async def test_how_an_incident_ended_is_learnt_from_its_ticket(world: World) -> 
     ticket = await world.receive()
     await world.run_until_settled()
     found = await world.enhancement(ticket)
+    assert found.incident_id is not None
     ticket.status, ticket.resolution = "Closed", "Replaced the broken fan of pay01."
     async with tenant_session(world.database, world.tenant_id) as session:
         await resolve_incident(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, SourceKind, Trust
 from app.enhancement.rules.ranking import Features, choose_terms, fuse, idf, is_relevant, reasons, rerank
 from app.enhancement.rules.secrets import remove_secrets
-from app.enhancement.rules.text import content_words, cut, plain_text, signature_hash
+from app.enhancement.rules.text import content_words, cut, plain_text, signature_hash, words
 
 _MAX_BODY = 16_384
 _FACT = "="
@@ -85,9 +86,11 @@ async def find_similar(
     shared = {hit.document_id: hit.terms for hit in hits}
     by_fact = [key for key, terms in shared.items() if any(term.startswith(_FACT) for term in terms)]
     scores = fuse({"words": list(shared), "facts": by_fact, "title": list(titles), "signature": same})
+    said = sorted(set(words(f"{request.title}\n{request.body}")), key=len)
     found: list[Evidence] = []
     for key, document in (await repository.load_documents(session, list(scores))).items():
-        features = _features(document, shared.get(key, ()), titles.get(key, 0.0), key in same)
+        terms = [_spoken(term, said) for term in shared.get(key, ())]
+        features = _features(document, terms, titles.get(key, 0.0), key in same)
         if is_relevant(features, query_terms=asked):
             found.append(_as_evidence(document, features, rerank(scores[key], features, now=request.now)))
     return sorted(found, key=lambda item: (-item.score, item.ref))[: request.limit]
@@ -104,13 +107,21 @@ async def _weigh_terms(
     facts = sorted(request.entities.keys())
     query = f"{request.title}\n{request.body}"
     counts = await repository.count_terms(session, kind=kind.value, query=query, facts=facts)
-    words = choose_terms({term: n for term, n in counts.items() if not term.startswith(_FACT)}, documents=documents)
+    rare = choose_terms({term: n for term, n in counts.items() if not term.startswith(_FACT)}, documents=documents)
     known = [term for term, n in counts.items() if n and term.startswith(_FACT)]
-    idfs = {term: idf(document_count=counts[term], documents=documents) for term in [*words, *known]}
+    idfs = {term: idf(document_count=counts[term], documents=documents) for term in [*rare, *known]}
     return idfs, sum(not term.startswith(_FACT) for term in counts)
 
 
-def _features(document: CaseDocumentRow, terms: tuple[str, ...], likeness: float, same_signature: bool) -> Features:
+def _spoken(term: str, said: Sequence[str]) -> str:
+    """The ticket's own word for a stem, so that "why" reads as language: ``batteri`` is shown as ``batteries``."""
+    if term.startswith(_FACT):
+        return term
+    stem = term[:-1] if len(term) > 4 else term
+    return next((word for word in said if word.startswith(stem)), term)
+
+
+def _features(document: CaseDocumentRow, terms: Sequence[str], likeness: float, same_signature: bool) -> Features:
     return Features(
         same_signature=same_signature,
         shared_entities=tuple(term.removeprefix(_FACT) for term in terms if term.startswith(_FACT)),
