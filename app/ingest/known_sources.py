@@ -91,7 +91,7 @@ class KnownSources:
         task = self._looking.get(public_id)
         if task is None:
             task = self._looking[public_id] = asyncio.get_running_loop().create_task(self._look(public_id))
-            task.add_done_callback(lambda _: self._looking.pop(public_id, None))
+            task.add_done_callback(lambda done: self._looked(public_id, done))
         try:
             # Shielded: one sender who hangs up must not fail the others that wait for the same source.
             return await asyncio.wait_for(asyncio.shield(task), self._settings.commit_wait_s)
@@ -100,6 +100,11 @@ class KnownSources:
             if entry is not None and entry.usable_until > self._monotonic():
                 return entry.source
             raise Unavailable("the source could not be looked up", retry_after_s=1) from error
+
+    def _looked(self, public_id: str, task: asyncio.Task[KnownSource | None]) -> None:
+        self._looking.pop(public_id, None)
+        if not task.cancelled():
+            task.exception()  # retrieved, also where everybody who waited has gone
 
     async def _look(self, public_id: str) -> KnownSource | None:
         async with self._slots, system_session(self._database, reason="ingest.find_source") as session:

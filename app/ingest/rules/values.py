@@ -80,12 +80,14 @@ def mapping_warnings(value: object, *, what: str) -> Iterator[str]:
 def parse_time(value: object) -> datetime | None:
     """This will return an aware time between 1990 and 2200, None for everything else.
 
-    Numbers are seconds, milliseconds or microseconds since 1970, told apart by their size; text is ISO 8601, and
+    Numbers are seconds, milli-, micro- or nanoseconds since 1970, told apart by their size; text is ISO 8601, and
     without an offset it is UTC. Alertmanager's zero time, year 1, is None.
     """
     if isinstance(value, str):
         return _parse_text_time(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not -1e19 < value < 1e19:
         return None
     seconds = float(value)
     while seconds > 1e11:
@@ -100,7 +102,7 @@ def _parse_text_time(text: str) -> datetime | None:
     if len(text) > 64:
         return None
     if text.isascii() and text.isdigit():
-        return parse_time(int(text)) if 9 <= len(text) <= 17 else None
+        return parse_time(int(text)) if 9 <= len(text) <= 19 else None
     try:
         found = datetime.fromisoformat(text)
         return _of_this_age((found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC))
