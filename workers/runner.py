@@ -32,8 +32,6 @@ from app.settings.jobs import JobSettings
 
 log = structlog.get_logger(__name__)
 
-CLAIM_LEASE_S = 60.0
-
 RUNS = counter("tocsin_jobs_finished_total", "Job runs by kind and outcome.", ("kind", "outcome"))
 DURATION = histogram("tocsin_job_duration_seconds", "Seconds from claim to end of a job run.", ("kind",))
 WAITED = histogram("tocsin_job_wait_seconds", "Seconds from a job's due time to its claim.", ("queue",))
@@ -80,7 +78,7 @@ class JobRunner:
         """This will claim the job and run it to an outcome; a job that is not there to be claimed is a duplicate."""
         claimed_at = time.monotonic()
         async with tenant_session(self._database, tenant_id) as session:
-            claimed = await claim(session, job_id=job_id, worker=self._worker_id, lease_s=CLAIM_LEASE_S)
+            claimed = await claim(session, job_id=job_id, worker=self._worker_id, lease_s=self._settings.lease_s)
         if claimed is None:
             RUNS.labels("unclaimed", Outcome.DUPLICATE.value).inc()
             return Outcome.DUPLICATE
@@ -106,7 +104,7 @@ class JobRunner:
             database=self._database,
             tenant_id=tenant_id,
             claimed=claimed,
-            lease_s=CLAIM_LEASE_S,
+            lease_s=self._settings.lease_s,
             claimed_at=claimed_at,
             clock=self._clock,
             resources=self._resources,

@@ -51,14 +51,12 @@ class Job:
         kind: Stable name, ``domain.verb_noun``; stored in rows, so renaming one needs a migration.
         coalesces: With a unique key: False forbids a second *open* job (scheduled, published or running),
             True only a second *scheduled* one, which is what a "drain whatever is there" job needs.
-        lease_s: How long a claim holds before another worker may take over; renewed while running.
     """
 
     kind: ClassVar[str]
     queue: ClassVar[Queue]
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     coalesces: ClassVar[bool] = False
-    lease_s: ClassVar[int] = 60
     priority: ClassVar[int] = 100
 
     def to_payload(self) -> dict[str, Any]:

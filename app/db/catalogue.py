@@ -191,7 +191,7 @@ async def examine(connection: AsyncConnection) -> list[Finding]:
 
 async def tenant_tables(connection: AsyncConnection) -> dict[str, str]:
     """This will return each tenant table with the name of its tenant column."""
-    statement = f"select relname, tenant_column from ({_TENANT_RELATIONS}) r where relkind in ('r', 'p') order by 1"  # noqa: S608
+    statement = f"select relname, tenant_column from ({_TENANT_RELATIONS}) r where relkind in ('r', 'p') order by 1"
     rows = await connection.execute(
         text(statement), {"columns_of": list(TENANT_COLUMN), "columns": list(TENANT_COLUMN.values())}
     )

@@ -27,8 +27,8 @@ from app.http.models import IdempotencyRow
 from app.settings import Settings
 
 HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 255
-MAX_STORED_BYTES = 1_000_000
 
 
 class IdempotencyMismatch(Invalid):
@@ -53,7 +53,7 @@ async def idempotent(
     *,
     principal_id: str,
     now: datetime,
-    produce: Callable[[], Awaitable[BaseModel]],
+    produce: Callable[[], Awaitable[BaseModel | None]],
     status: int = 200,
 ) -> Response:
     """This will run ``produce`` once per key and repeat its answer after that; without a key it just runs.
@@ -63,29 +63,46 @@ async def idempotent(
         session: The transaction that ``produce`` works in.
         principal_id: Whose key it is.
         now: The current time.
-        produce: Does the work and returns the answer's body.
+        produce: Does the work and returns the answer's body, or None for an empty one.
         status: Status of the answer.
 
     Raises:
         IdempotencyMismatch: The key stands for another request.
         IdempotencyKeyInvalid: The key is not usable.
     """
-    key = request.headers.get(HEADER)
-    if key is None:
-        return _answer(to_json(await produce()), status)
-    if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+    keys = request.headers.getlist(HEADER)
+    if not keys:
+        return _answer(await _body_of(produce), status)
+    key = keys[0]
+    if len(keys) > 1 or not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise IdempotencyKeyInvalid
-    digest = hashlib.sha256(
-        b"\x00".join([request.method.encode(), request.url.path.encode(), await request.body()])
-    ).digest()
+    digest = await _digest(request)
     hours = request.app.state.resources.get(Settings).http.idempotency_hours
     if not await _reserve(session, principal_id, key, digest, now, now + timedelta(hours=hours)):
         return await _replay(session, principal_id, key, digest)
-    body = to_json(await produce())
+    body = await _body_of(produce)
     row = await _find(session, principal_id, key)
-    row.status, row.response = status, body[:MAX_STORED_BYTES]
+    row.status, row.response = status, body
     await session.flush()
     return _answer(body, status)
+
+
+async def _body_of(produce: Callable[[], Awaitable[BaseModel | None]]) -> bytes:
+    produced = await produce()
+    return b"" if produced is None else to_json(produced)
+
+
+async def _digest(request: Request) -> bytes:
+    """What the key stands for: method, path, query and body, each with its length so that none can pose as another."""
+    digest = hashlib.sha256()
+    for part in (
+        request.method.encode(),
+        request.url.path.encode(),
+        request.url.query.encode(),
+        await request.body(),
+    ):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()
 
 
 async def _reserve(
@@ -128,5 +145,5 @@ async def _replay(session: TenantSession, principal_id: str, key: str, digest: b
 
 
 def _answer(body: bytes, status: int, *, replayed: bool = False) -> Response:
-    headers = {"Idempotency-Replayed": "true"} if replayed else None
-    return Response(body, status_code=status, media_type="application/json", headers=headers)
+    headers = {REPLAYED: "true"} if replayed else None
+    return Response(body, status_code=status, media_type="application/json" if body else None, headers=headers)

@@ -1,4 +1,4 @@
-"""The outermost ASGI layer: request id, span, metrics, one log line, size cap, time cap, security headers.
+"""The frame around FastAPI: request id, span, metrics, one log line, caps on size and time, security headers.
 
 Plain ASGI on purpose: it runs for every request and must not buffer bodies or build request objects.
 """
@@ -8,22 +8,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from http import HTTPStatus
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.core.ids import new_id
-from app.http.problem import problem_response, unexpected
+from app.http.problem import frame_problem, unexpected
 from app.observability.metrics import counter, histogram
-from app.observability.tracing import new_root
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from app.observability.tracing import MAX_TRACEPARENT, new_root
 
 log = structlog.get_logger(__name__)
 
@@ -35,16 +30,20 @@ DURATION = histogram(
 )
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32_768
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Asked every few seconds by machines; a line each would drown the rest.
+_QUIET = frozenset({"/healthz", "/readyz", "/health", "/health/db", "/health/queue"})
+
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
+    (b"x-frame-options", b"DENY"),
 )
-
-
-class BodyTooLarge(Exception):
-    """The body went over the cap while it was read."""
+_DATA_ONLY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 class Frame:
@@ -53,13 +52,15 @@ class Frame:
     Args:
         app: FastAPI.
         max_body_bytes: Bodies above it are refused as soon as that is known.
-        timeout_s: Time after which a request is answered 503.
+        timeout_s: Time until the answer must begin; what streams after that may take as long as it wants.
+        https_only: True tells browsers to come back over https only.
     """
 
-    def __init__(self, app: App, *, max_body_bytes: int, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, timeout_s: float, https_only: bool = False) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
+        self._headers = (*SECURITY_HEADERS, _HSTS) if https_only else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,91 +70,113 @@ class Frame:
         request_id = _request_id(headers)
         scope["tocsin.request_id"] = request_id
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
+        answer = Answer(send, request_id, self._headers)
+        foreign = headers.get(b"traceparent", b"")[: MAX_TRACEPARENT + 1].decode("latin-1")
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
         started = time.perf_counter()
-        answer = _Answer(send, request_id)
-        foreign = headers.get(b"traceparent", b"")[:64].decode("latin-1")
-        with bound_contextvars(request_id=request_id), new_root(f"{method} request", link_to=foreign) as span:
+        with new_root(f"{method} request", link_to=foreign) as span:
             try:
                 await self._bounded(scope, receive, answer, headers)
             except Exception:
                 log.exception("request.crashed")
                 await answer.instead(unexpected(request_id), scope, receive)
             route = _route(scope)
-            elapsed = time.perf_counter() - started
             span.update_name(f"{method} {route}")
-            span.set_attributes({"http.route": route, "http.response.status_code": answer.status})
-            REQUESTS.labels(route, method, str(answer.status)).inc()
-            DURATION.labels(route, method).observe(elapsed)
-            log.info("request.done", route=route, method=method, status=answer.status, duration_s=round(elapsed, 5))
+            span.set_attributes({"http.route": route, "http.response.status_code": answer.status, **_tenant(scope)})
+            _record(route, method, answer.status, time.perf_counter() - started)
 
-    async def _bounded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[bytes, bytes]) -> None:
+    async def _bounded(self, scope: Scope, receive: Receive, answer: Answer, headers: dict[bytes, bytes]) -> None:
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await answer.instead(frame_problem(refusal, request_id=answer.request_id), scope, receive)
+            return
+        body = _Body(receive, self._max_body_bytes)
+        try:
+            async with asyncio.timeout(self._timeout_s) as patience:
+                answer.on_start = lambda: patience.reschedule(None)
+                await self._app(scope, body.receive, answer.send)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            status = 503 if body.complete else 408
+            await answer.instead(frame_problem(status, request_id=answer.request_id), scope, receive)
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> int | None:
+        if len(scope["headers"]) > MAX_HEADERS:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_body_bytes:
-            await answer.instead(self._too_large(answer.request_id), scope, receive)
-            return
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._app(scope, _capped(receive, self._max_body_bytes), answer.send)
-        except BodyTooLarge:
-            await answer.instead(self._too_large(answer.request_id), scope, receive)
-        except TimeoutError:
-            await answer.instead(self._too_slow(answer.request_id), scope, receive)
-
-    def _too_large(self, request_id: str) -> App:
-        return problem_response(
-            status=413,
-            code="payload_too_large",
-            title="The body is too large",
-            detail=f"at most {self._max_body_bytes} bytes are accepted here",
-            request_id=request_id,
-        )
-
-    def _too_slow(self, request_id: str) -> App:
-        return problem_response(
-            status=503,
-            code="unavailable.timeout",
-            title="The request took too long",
-            hint="Retry after the number of seconds in Retry-After.",
-            request_id=request_id,
-            headers={"Retry-After": "1"},
-        )
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return None
 
 
-class _Answer:
+class Answer:
     """Watches what is sent, and can answer in the application's place as long as nothing was."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         self._send = send
+        self._headers = headers
         self._started = False
         self.request_id = request_id
         self.status = 500
+        self.on_start = _nothing
 
     async def send(self, message: Message) -> None:
+        """This will pass a message on, with the frame's headers on the first."""
         if message["type"] == "http.response.start":
             self._started = True
             self.status = message["status"]
-            present = {name for name, _ in message.get("headers", ())}
-            extra = [header for header in SECURITY_HEADERS if header[0] not in present]
-            message["headers"] = [*message.get("headers", ()), *extra, (b"x-request-id", self.request_id.encode())]
+            self.on_start()
+            own = list(message.get("headers", ()))
+            present = {name.lower() for name, _ in own}
+            wanted = (*self._headers, _DATA_ONLY) if _is_data(own) else self._headers
+            own += [header for header in wanted if header[0] not in present]
+            message = {**message, "headers": [*own, (b"x-request-id", self.request_id.encode())]}
         await self._send(message)
 
-    async def instead(self, response: App, scope: Scope, receive: Receive) -> None:
+    async def instead(self, response: ASGIApp, scope: Scope, receive: Receive) -> None:
+        """This will send the response, unless one was begun."""
         if not self._started:
             await response(scope, receive, self.send)
 
 
-def _capped(receive: Receive, limit: int) -> Receive:
-    taken = 0
+class _Body:
+    """Counts the body while it is read."""
 
-    async def limited() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > limit:
-            raise BodyTooLarge
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._taken = 0
+        self.complete = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        self.complete = self.complete or not message.get("more_body", False)
+        if self._taken > self._limit:
+            # The framework lets its own exception pass through where it would turn any other into a 400.
+            raise HTTPException(413, f"at most {self._limit} bytes are accepted here")
         return message
 
-    return limited
+
+def _record(route: str, method: str, status: int, elapsed: float) -> None:
+    REQUESTS.labels(route, method, str(status)).inc()
+    DURATION.labels(route, method).observe(elapsed)
+    say = log.debug if route in _QUIET and status < 500 else log.info
+    say("request.done", route=route, method=method, status=status, duration_s=round(elapsed, 5))
+
+
+def _nothing() -> None:
+    return None
+
+
+def _is_data(headers: list[tuple[bytes, bytes]]) -> bool:
+    """True where a browser must not render the body: for JSON and for nothing at all, not for pages."""
+    kinds = [value for name, value in headers if name.lower() == b"content-type"]
+    return not kinds or b"json" in kinds[0]
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
@@ -161,7 +184,11 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
     return given if _REQUEST_ID.fullmatch(given) else new_id().hex
 
 
+def _tenant(scope: Scope) -> dict[str, str]:
+    tenant_id = scope.get("state", {}).get("tenant_id")
+    return {"tenant_id": tenant_id} if tenant_id is not None else {}
+
+
 def _route(scope: Scope) -> str:
     """The route's template: a label, so never the path itself."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "unmatched"))
+    return str(getattr(scope.get("route"), "path", "unmatched"))

@@ -120,7 +120,9 @@ class Page:
     def _binding(self) -> bytes:
         # Read late: dependencies run in the order of their parameters, and the principal's may come after the page's.
         tenant = getattr(self._request.state, "tenant_id", "")
-        filters = sorted(item for item in self._request.query_params.multi_items() if item[0] not in ("cursor", "limit"))
+        filters = sorted(
+            item for item in self._request.query_params.multi_items() if item[0] not in ("cursor", "limit")
+        )
         return orjson.dumps([tenant, self._request.url.path, filters])
 
 

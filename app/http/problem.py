@@ -14,10 +14,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from app.core import errors
 from app.core.errors import TocsinError, Unavailable
+from app.http.faults import translate
 from app.http.json import to_json
 
 log = structlog.get_logger(__name__)
@@ -36,7 +38,21 @@ STATUS_BY_CATEGORY: dict[type[TocsinError], int] = {
     errors.UnsupportedMedia: 415,
     errors.Unavailable: 503,
 }
-_CODE_BY_STATUS = {404: "route.not_found", 405: "route.method_not_allowed", 400: "malformed", 413: "payload_too_large"}
+# What the framework or the frame refuses before any code of ours sees it.
+FRAME_CODES = {
+    400: "malformed",
+    404: "route.not_found",
+    405: "route.method_not_allowed",
+    408: "request.too_slow",
+    413: "payload_too_large",
+    431: "request.headers_too_large",
+    500: "internal",
+    503: "unavailable.timeout",
+}
+VALIDATION_CODE = "validation"
+MAX_ERRORS = 50
+MAX_WHERE = 200
+MAX_MESSAGE = 500
 
 
 class Problem(BaseModel):
@@ -66,19 +82,33 @@ class ValidationProblem(Problem):
     errors: list[FieldError]
 
 
-def status_of(error: TocsinError) -> int:
+def status_of(kind: type[TocsinError]) -> int:
     """This will return the HTTP status of an anticipated failure by its category."""
-    for category, status in STATUS_BY_CATEGORY.items():
-        if isinstance(error, category):
-            return status
-    return 500
+    return next((status for category, status in STATUS_BY_CATEGORY.items() if issubclass(kind, category)), 500)
+
+
+def known_problems() -> dict[str, type[TocsinError]]:
+    """This will return every loaded anticipated failure by its code: the registry is the class tree itself.
+
+    Raises:
+        ValueError: Two classes claim one code.
+    """
+    found: dict[str, type[TocsinError]] = {}
+    waiting = [TocsinError]
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        # A subclass that inherits its parent's code is the same problem to a caller.
+        if "code" in vars(kind) and found.setdefault(kind.code, kind) is not kind:
+            raise ValueError(f"{kind.__qualname__} and {found[kind.code].__qualname__} share the code {kind.code!r}")
+    return found
 
 
 def problem_responses(*kinds: type[TocsinError]) -> dict[int | str, dict[str, Any]]:
     """This will describe the problems that an endpoint can answer, for ``responses=``."""
     described: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
-        status = next((code for category, code in STATUS_BY_CATEGORY.items() if issubclass(kind, category)), 500)
+        status = status_of(kind)
         text = f"{kind.title} (`{kind.code}`)"
         known = described.get(status)
         described[status] = {
@@ -118,13 +148,30 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TocsinError, _anticipated)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _from_framework)
+    app.add_exception_handler(SQLAlchemyError, _from_database)
+    # The framework's own last resort is plain text; it still re-raises, so that the frame logs the bug.
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def frame_problem(status: int, *, request_id: str, detail: str = "", hint: str = "") -> Response:
+    """This will build the answer of what refuses in front of FastAPI."""
+    retry = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem_response(
+        status=status,
+        code=FRAME_CODES[status],
+        title=HTTPStatus(status).phrase,
+        detail=detail,
+        hint=hint,
+        request_id=request_id,
+        headers=retry,
+    )
 
 
 def unexpected(request_id: str) -> Response:
     """This will build the answer to a bug: no detail leaves the house."""
     return problem_response(
         status=500,
-        code="internal",
+        code=FRAME_CODES[500],
         title="Something went wrong on our side",
         hint="Try again; if it persists, report the request id.",
         request_id=request_id,
@@ -135,6 +182,10 @@ def _request_id(request: Request) -> str:
     return str(request.scope.get("tocsin.request_id", ""))
 
 
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return unexpected(_request_id(request))
+
+
 async def _anticipated(request: Request, error: Exception) -> Response:
     if not isinstance(error, TocsinError):
         raise error
@@ -143,7 +194,7 @@ async def _anticipated(request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    status = status_of(error)
+    status = status_of(type(error))
     log.info("request.refused", code=error.code, status=status, detail=error.detail)
     return problem_response(
         status=status,
@@ -157,17 +208,29 @@ async def _anticipated(request: Request, error: Exception) -> Response:
     )
 
 
+async def _from_database(request: Request, error: Exception) -> Response:
+    known = translate(error)
+    if known is None:
+        # Raised again on purpose: what we did not anticipate is a bug, and the frame logs it with its stack.
+        raise error
+    log.warning("request.database_failed", code=known.code, error=type(error).__name__)
+    return await _anticipated(request, known)
+
+
 async def _not_valid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     found = [
-        FieldError(where=".".join(str(part) for part in item["loc"]), message=str(item["msg"])).model_dump()
-        for item in error.errors()[:50]
+        FieldError(
+            where=_shown(".".join(str(part) for part in item["loc"]), MAX_WHERE),
+            message=_shown(str(item["msg"]), MAX_MESSAGE),
+        ).model_dump()
+        for item in error.errors()[:MAX_ERRORS]
     ]
     malformed = any(item["type"] == "json_invalid" for item in error.errors())
     return problem_response(
         status=400 if malformed else 422,
-        code="malformed" if malformed else "validation",
+        code=FRAME_CODES[400] if malformed else VALIDATION_CODE,
         title="The body is not JSON" if malformed else "Some fields are not valid",
         detail="; ".join(f"{item['where']}: {item['message']}" for item in found[:3]),
         hint="See 'errors' for each field.",
@@ -176,12 +239,17 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     )
 
 
+def _shown(text: str, limit: int) -> str:
+    """The caller's own words, cut, and without the lone surrogates that UTF-8 cannot carry back."""
+    return text[:limit].encode("utf-8", "backslashreplace").decode()
+
+
 async def _from_framework(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     return problem_response(
         status=error.status_code,
-        code=_CODE_BY_STATUS.get(error.status_code, f"http.{error.status_code}"),
+        code=FRAME_CODES.get(error.status_code, f"http.{error.status_code}"),
         title=HTTPStatus(error.status_code).phrase,
         detail=str(error.detail),
         request_id=_request_id(request),

@@ -9,10 +9,13 @@ class IngestSettings(BaseModel):
     """How ``POST /in/{source}`` and the intake jobs behave under load."""
 
     public_url: str = Field(
-        "", description="Scheme and host that senders reach, shown in the curl line of a new source; empty shows the path."
+        "",
+        description="Scheme and host that senders reach, shown in the curl line of a new source; empty shows the path.",
     )
     unknown_source_max_body_bytes: int = Field(
-        1_048_576, ge=1024, description="Bytes read of a request whose source is not known; sources bring their own cap."
+        1_048_576,
+        ge=1024,
+        description="Bytes read of a request whose source is not known; sources bring their own cap.",
     )
     max_inflight_bytes: int = Field(
         134_217_728, ge=1_048_576, description="Bytes of bodies held at once by one process; over it the answer is 503."
@@ -45,7 +48,10 @@ class IngestSettings(BaseModel):
     )
     retry_after_s: int = Field(1, ge=1, description="Seconds that an overloaded process asks senders to wait.")
     shards: int = Field(
-        4, ge=1, le=64, description="Intake jobs of one tenant that may be scheduled side by side; a source keeps to one."
+        4,
+        ge=1,
+        le=64,
+        description="Intake jobs of one tenant that may be scheduled side by side; a source keeps to one.",
     )
     drain_batch_size: int = Field(50, ge=1, le=500, description="Deliveries that one intake transaction works through.")
     drain_budget_s: float = Field(
@@ -57,7 +63,9 @@ class IngestSettings(BaseModel):
     sweep_after_s: float = Field(
         1.0, gt=0, description="Seconds after which an accepted delivery without an intake job gets one."
     )
-    delivery_retention_days: int = Field(30, ge=1, description="Days for which finished deliveries and raw bodies stay.")
+    delivery_retention_days: int = Field(
+        30, ge=1, description="Days for which finished deliveries and raw bodies stay."
+    )
     secret_overlap_s: int = Field(
         86_400, ge=0, description="Seconds for which the previous secret stays valid after a rotation, by default."
     )

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -16,6 +17,7 @@ from app.core.jobs import Job
 from app.settings import Settings
 from app.wiring import load_handlers
 
+T = TypeVar("T")
 CATEGORIES = {value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, TocsinError)}
 
 
@@ -25,7 +27,7 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-def descendants(kind: type) -> Iterator[type]:
+def descendants(kind: type[T]) -> Iterator[type[T]]:
     for child in kind.__subclasses__():
         yield child
         yield from descendants(child)

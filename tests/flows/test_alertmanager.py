@@ -48,7 +48,7 @@ async def test_firing_repeat_and_resolved_make_one_incident(
         await tell(alertmanager, ends_at=datetime.now(UTC))
 
         async def resolved() -> bool:
-            return (await flow.get(f"/v1/incidents/{incident['id']}"))["state"] == "resolved"
+            return bool((await flow.get(f"/v1/incidents/{incident['id']}"))["state"] == "resolved")
 
         await wait_until(resolved, timeout_s=20, what="the resolve resolved the incident")
     assert len(await flow.incidents()) == 1

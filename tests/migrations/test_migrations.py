@@ -83,5 +83,5 @@ async def test_two_migrations_at_once_wait_for_each_other(empty_database: str) -
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment)
         return await process.wait()
 
-    assert await asyncio.gather(migrate(), migrate()) == [0, 0]
+    assert list(await asyncio.gather(migrate(), migrate())) == [0, 0]
     assert "jobs" in await tables_of(empty_database)
