@@ -10,11 +10,15 @@ from app.core.actor import Actor
 from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
 from app.db.tenancy import TenantSession
-from app.enhancement.models import FeedbackRow
+from app.enhancement.models import EnhancementRow, FeedbackRow, TicketRow
 from app.enhancement.repository import records
 from app.enhancement.rules.secrets import remove_secrets
 from app.enhancement.rules.text import plain_text
 from app.enhancement.schemas import FeedbackView, NewFeedback, Sentiment
+from app.observability.metrics import counter, histogram
+
+GIVEN = counter("tocsin_enhancement_feedback_total", "Ratings of notes, by sentiment.", ("sentiment",))
+STARS = histogram("tocsin_enhancement_rating_stars", "Stars given to notes.", buckets=(1, 2, 3, 4, 5))
 
 
 class NothingToRate(NotFound):
@@ -45,13 +49,7 @@ async def give_feedback(session: TenantSession, *, given: NewFeedback, actor: Ac
     Raises:
         NothingToRate: No such enhancement.
     """
-    enhancement_id = given.enhancement_id
-    if enhancement_id is None:
-        found = await records.page_of_enhancements(
-            session, state=None, reason=None, ticket=given.ticket_id, incident_id=None, after=None, limit=50
-        )
-        enhancement_id = next((row.id for row, ticket in found if ticket.system == given.system), None)
-    pair = await records.find_enhancement_with_ticket(session, enhancement_id) if enhancement_id else None
+    pair = await _find_rated(session, given)
     if pair is None:
         raise NothingToRate("Name an enhancement of this tenant, or the number of an enhanced ticket.")
     enhancement, ticket = pair
@@ -74,10 +72,23 @@ async def give_feedback(session: TenantSession, *, given: NewFeedback, actor: Ac
         created_at=now,
     )
     await records.add_feedback(session, row)
+    GIVEN.labels(row.sentiment).inc()
+    if given.rating is not None:
+        STARS.observe(given.rating)
     detail = {"rating": given.rating, "sentiment": row.sentiment, "reason_code": row.reason_code}
     subject = f"enhancement:{enhancement.id}"
     await audit(session, actor=actor, action="feedback.given", subject=subject, detail=detail, now=now)
     return _view(row)
+
+
+async def _find_rated(session: TenantSession, given: NewFeedback) -> tuple[EnhancementRow, TicketRow] | None:
+    """The enhancement that was named, by its id or by its ticket's number."""
+    enhancement_id = given.enhancement_id
+    if enhancement_id is None and given.ticket_id is not None:
+        ticket = await records.find_ticket_by_number(session, system=given.system, external_id=given.ticket_id)
+        found = await records.find_enhancement_of_ticket(session, ticket.id) if ticket is not None else None
+        enhancement_id = found.id if found is not None else None
+    return None if enhancement_id is None else await records.find_enhancement_with_ticket(session, enhancement_id)
 
 
 async def list_feedback(

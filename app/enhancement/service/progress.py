@@ -124,23 +124,23 @@ async def record_composed(
     row.verdicts, row.not_consulted = dict(use.verdicts), dict(not_consulted)
     row.composed_at = row.updated_at = now
     await session.flush()
-    rows = [
-        {
-            "label": item.id,
-            "source": item.source.value,
-            "ref": item.ref,
-            "title": item.title,
-            "body": item.text,
-            "url": item.url,
-            "trust": item.trust.value,
-            "why": list(item.why),
-            "score": item.score,
-            "suspicious": item.suspicious,
-            "occurred_at": item.date,
-        }
-        for item in evidence
-    ]
-    await records.replace_evidence(session, enhancement_id, rows)
+    await records.replace_evidence(session, enhancement_id, [_evidence_row(item) for item in evidence])
+
+
+def _evidence_row(item: Evidence) -> dict[str, object]:
+    return {
+        "label": item.id,
+        "source": item.source.value,
+        "ref": item.ref,
+        "title": item.title,
+        "body": item.text,
+        "url": item.url,
+        "trust": item.trust.value,
+        "why": list(item.why),
+        "score": item.score,
+        "suspicious": item.suspicious,
+        "occurred_at": item.date,
+    }
 
 
 async def record_published(
