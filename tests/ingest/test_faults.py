@@ -164,7 +164,8 @@ async def test_a_body_that_does_not_come_is_given_up(resources: Resources, sourc
     resources.provide(Settings, settings.model_copy(update={"ingest": ingest}))
     sender = make_sender(resources)
     for first in ([], [{"type": "http.request", "body": b"{", "more_body": True}]):
-        messages, sent = list(first), []
+        messages: list[Any] = list(first)
+        sent: list[Any] = []
 
         async def receive(messages: list[Any] = messages) -> Any:
             if messages:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError
 
 from app.audit.service import record
 from app.core.actor import Actor
@@ -86,7 +87,7 @@ async def create_source(
     row = SourceRow(
         tenant_id=session.tenant_id,
         id=new_id(),
-        public_id=base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower(),
+        public_id=_new_public_id(),
         kind=of_kind.slug,
         name=name,
         profile=compiled.slug,
@@ -99,12 +100,9 @@ async def create_source(
         created_at=now,
         updated_at=now,
     )
-    await _check_name(session, name=name)
-    session.add(row)
-    await session.flush()
+    await _insert(session, row)
     shown = await _add_secret(session, row, compiled, keyring, secret, now)
-    detail = {"kind": row.kind, "name": name, "profile": row.profile}
-    await record(session, actor=actor, action="source.created", subject=f"source:{row.id}", detail=detail, now=now)
+    await _record(session, row, "created", {"kind": row.kind, "name": name, "profile": row.profile}, actor, now)
     return created(row, compiled, shown)
 
 
@@ -127,8 +125,7 @@ async def update_source(
         setattr(row, name, _to_column(row, name, value))
     row.updated_at = now
     await session.flush()
-    detail = {"changed": sorted(changes), "name": row.name}
-    await record(session, actor=actor, action="source.changed", subject=f"source:{row.id}", detail=detail, now=now)
+    await _record(session, row, "changed", {"changed": sorted(changes), "name": row.name}, actor, now)
     return view(row)
 
 
@@ -142,9 +139,7 @@ async def delete_source(session: TenantSession, *, source_id: UUID, actor: Actor
     row.state = SourceState.DELETED.value
     row.updated_at = now
     await session.flush()
-    await record(
-        session, actor=actor, action="source.deleted", subject=f"source:{row.id}", detail={"name": row.name}, now=now
-    )
+    await _record(session, row, "deleted", {"name": row.name}, actor, now)
 
 
 async def rotate_secret(
@@ -169,14 +164,7 @@ async def rotate_secret(
     shown = await _add_secret(session, row, compiled, keyring, secret, now)
     row.updated_at = now
     await session.flush()
-    await record(
-        session,
-        actor=actor,
-        action="source.secret_rotated",
-        subject=f"source:{row.id}",
-        detail={"overlap_s": int(overlap.total_seconds())},
-        now=now,
-    )
+    await _record(session, row, "secret_rotated", {"overlap_s": int(overlap.total_seconds())}, actor, now)
     return created(row, compiled, shown)
 
 
@@ -224,6 +212,22 @@ def checked_config(model: type[BaseModel], config: Mapping[str, Any]) -> dict[st
         raise SourceConfigInvalid(f"{where or 'config'}: {first['msg']}") from None
 
 
+async def _record(
+    session: TenantSession, row: SourceRow, what: str, detail: dict[str, Any], actor: Actor, now: datetime
+) -> None:
+    await record(session, actor=actor, action=f"source.{what}", subject=f"source:{row.id}", detail=detail, now=now)
+
+
+async def _insert(session: TenantSession, row: SourceRow) -> None:
+    await _check_name(session, name=row.name)
+    try:
+        async with session.begin_nested():
+            session.add(row)
+            await session.flush()
+    except IntegrityError as error:  # somebody else took the name between the look and the insert
+        raise SourceNameTaken(f"there is a source named {row.name!r}") from error
+
+
 async def _check_name(session: TenantSession, *, name: str) -> None:
     if await repository.find_source_named(session, name=name) is not None:
         raise SourceNameTaken(f"there is a source named {name!r}")
@@ -247,6 +251,11 @@ async def _add_secret(
     )
     await session.flush()
     return None if profile.kind is Kind.ED25519 else text
+
+
+def _new_public_id() -> str:
+    """128 random bits in 26 letters and digits."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
 def _severities(given: Mapping[str, Severity]) -> dict[str, str]:
