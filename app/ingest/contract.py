@@ -78,6 +78,8 @@ class AlertSource:
             Header names are lower case.
         severities: From the sender's word, lower case, to ours; a tenant's own map goes over it.
         resolve_timeout_s: Default time-out for senders that do not say when it is over; None never.
+        replay_window_s: How long identical bytes are the same delivery again, for senders that number nothing and repeat
+            themselves; None leaves it to the profile. A field of this name in the settings goes over it.
         example: A body that makes sense, for the curl line of a new source.
         max_body_bytes: Raises the profile's cap for a sender whose notifications grow large.
     """
@@ -89,6 +91,7 @@ class AlertSource:
     config_model: type[BaseModel] = NoConfig
     severities: Mapping[str, Severity] = field(default_factory=lambda: COMMON_SEVERITIES)
     resolve_timeout_s: int | None = None
+    replay_window_s: int | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     max_body_bytes: int | None = None
 

@@ -131,7 +131,9 @@ class KnownSources:
             return None
         kind = all_sources().get(row.kind)
         limits = profile.limits
-        window = row.replay_window_s if profile.strength is not Strength.SIGNED_FRESH else None
+        window = row.replay_window_s
+        if window is None and kind is not None:
+            window = kind.replay_window_s
         return KnownSource(
             tenant_id=TenantId(row.tenant_id),
             source_id=SourceId(row.source_id),
@@ -140,7 +142,8 @@ class KnownSources:
             secrets=self._secrets(row, profile),
             max_body_bytes=max(limits.max_body_bytes, (kind.max_body_bytes or 0) if kind is not None else 0),
             shard=shard_of(row.source_id, self._settings.shards),
-            replay_window_s=window,
+            # A signed time or id says it better than a sender's habits.
+            replay_window_s=window if profile.strength is not Strength.SIGNED_FRESH else None,
             headers=HeaderFilter(_credential_headers(profile)),
         )
 

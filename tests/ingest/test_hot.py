@@ -128,16 +128,25 @@ async def test_one_id_for_two_bodies_stores_both_and_flags_the_second(
     assert [row["conflicts_with"] for row in stored] == [None, UUID(first["receipt_id"])]
 
 
+@pytest.mark.parametrize(
+    ("changes", "window_s"),
+    [
+        pytest.param({"kind": "alertmanager"}, 60, id="the kind's"),
+        pytest.param({"kind": "alertmanager", "config": {"replay_window_s": 120}}, 120, id="the source's"),
+        pytest.param({"kind": "generic", "profile": "bearer"}, 600, id="the profile's"),
+        pytest.param({"kind": "alertmanager", "profile": "standard_webhooks"}, 3 * 86_400, id="signed and fresh"),
+    ],
+)
 async def test_a_replay_key_ends_with_its_window(
-    sender: Sender, resources: Resources, tenant_id: TenantId, clock: FakeClock
+    sender: Sender, resources: Resources, tenant_id: TenantId, clock: FakeClock, changes: dict[str, Any], window_s: int
 ) -> None:
-    source = await committed_source(resources, tenant_id, kind="alertmanager", config={"replay_window_s": 120})
+    source = await committed_source(resources, tenant_id, **changes)
     body = b'{"version":"4","groupKey":"k","alerts":[]}'
-    first = (await sender.send(source, body)).json()
-    clock.advance(timedelta(seconds=119))
-    assert (await sender.send(source, body)).json() == {**first, "duplicate": True}
+    first = (await sender.send(source, body, delivery_id="msg_w")).json()
+    clock.advance(timedelta(seconds=window_s - 1))
+    assert (await sender.send(source, body, delivery_id="msg_w")).json() == {**first, "duplicate": True}
     clock.advance(timedelta(seconds=2))
-    later = (await sender.send(source, body)).json()
+    later = (await sender.send(source, body, delivery_id="msg_w")).json()
     assert later["duplicate"] is False
     assert later["receipt_id"] != first["receipt_id"]
 

@@ -71,6 +71,21 @@ async def test_a_delivery_becomes_an_alert_and_its_receipt_says_so(
     assert await scalars(scratch_database, tenant, "select severity from incidents") == ["P1"]
 
 
+async def test_what_follows_from_a_delivery_stays_in_its_trace(
+    scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database, tenant: TenantId
+) -> None:
+    source = await committed_source(scratch_resources, tenant, kind="servicedesk")
+    body = orjson.dumps({"event": "created", "request": {"id": "7", "subject": "Printer on fire"}})
+    answer = (await scratch_sender.send(source, body)).json()
+    await run_jobs(scratch_resources)
+    receipt = await receipt_of(scratch_database, tenant, answer["receipt_id"])
+    followed = await scalars(
+        scratch_database, tenant, "select trace_context from jobs where kind <> 'ingest.drain_intake'"
+    )
+    assert followed, "a ticket is enhanced"
+    assert {context.split("-")[1] for context in followed} == {receipt.trace_id}
+
+
 async def test_firing_repeat_and_resolved_are_one_incident(
     scratch_sender: Sender,
     scratch_resources: Resources,

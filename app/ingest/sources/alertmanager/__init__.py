@@ -16,6 +16,7 @@ from app.incidents.schemas import AlertEvent, AlertStatus
 from app.ingest.contract import AlertSource, ParseError, check_count, json_type, load_object
 from app.ingest.rules import values
 
+_REPLAY_WINDOW_S = 60
 _SUMMARIES = ("summary", "title", "message")
 _DESCRIPTIONS = ("description", "message", "summary")
 _STATUSES = {"firing": AlertStatus.FIRING, "resolved": AlertStatus.RESOLVED}
@@ -32,7 +33,7 @@ class AlertmanagerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    replay_window_s: int = Field(60, ge=1, le=86_400)
+    replay_window_s: int = Field(_REPLAY_WINDOW_S, ge=1, le=86_400)
 
 
 def parse(body: bytes, headers: Mapping[str, str], config: AlertmanagerConfig) -> list[AlertEvent]:
@@ -152,6 +153,7 @@ SOURCE = AlertSource(
     title="Prometheus Alertmanager",
     profile="bearer",  # Alertmanager cannot sign; a bearer token in its http_config is the strongest plain choice
     config_model=AlertmanagerConfig,
+    replay_window_s=_REPLAY_WINDOW_S,
     parse=parse,
     example={
         "version": "4",
