@@ -162,7 +162,8 @@ async def retry_enhancement(write: ResponderWrite, enhancement_id: UUID) -> Resp
         view = await service.restart_enhancement(
             write.session, enhancement_id=enhancement_id, actor=write.actor, now=write.now
         )
-        await enqueue(write.session, EnhanceTicket(enhancement_id=view.id), unique_key=str(view.id))
+        if await enqueue(write.session, EnhanceTicket(enhancement_id=view.id), unique_key=str(view.id)) is None:
+            raise EnhancementStillRunning("A job for it is open.")
         return view
 
     return await write.answer(restart, status=202)

@@ -45,10 +45,12 @@ async def test_pages_walk_through_everything_once(viewer: Client, database: Data
     assert len(seen) == 5
 
 
-async def test_a_retry_enqueues_one_job_and_only_for_what_has_ended(
-    responder: Client, database: Database, tenant_id: TenantId
+@pytest.mark.parametrize("state", ["failed", "published", "composed"])
+async def test_a_retry_enqueues_one_job_unless_one_is_open(
+    responder: Client, database: Database, tenant_id: TenantId, state: str
 ) -> None:
-    enhancement_id = await an_enhancement(database, tenant_id, state="failed", reason="credential_rejected")
+    """*composed* without a job is what a dead job leaves behind."""
+    enhancement_id = await an_enhancement(database, tenant_id, state=state)
     path = f"/enhancements/{enhancement_id}/retry"
     headers = {"idempotency-key": "retry-1"}
     first = await responder("POST", path, headers=headers)
@@ -62,7 +64,8 @@ async def test_a_retry_enqueues_one_job_and_only_for_what_has_ended(
         jobs = await session.scalar(
             text("select count(*) from jobs where unique_key = :key"), {"key": str(enhancement_id)}
         )
-    assert jobs == 1
+        generation = await session.scalar(text("select generation from enhancements"))
+    assert (jobs, generation) == (1, 2)
 
 
 async def test_documentation_is_searchable_at_once_and_gone_at_once(

@@ -218,7 +218,7 @@ async def recent_model_outcomes(session: TenantSession, *, since: datetime, limi
             EnhancementRow.composed_at >= since,
             EnhancementRow.model != "",
         )
-        .order_by(EnhancementRow.composed_at.desc())
+        .order_by(EnhancementRow.composed_at.desc(), EnhancementRow.id.desc())
         .limit(limit)
     )
     return (await session.execute(statement)).scalars().all()

@@ -23,7 +23,7 @@ class EnhancementNotFound(NotFound):
 
 
 class EnhancementStillRunning(Conflict):
-    """Only what has ended can be tried again."""
+    """A job is at work on it, or about to be."""
 
     code = "enhancement.still_running"
     title = "The enhancement has not ended yet"
@@ -79,19 +79,17 @@ async def list_enhancements(
 async def restart_enhancement(
     session: TenantSession, *, enhancement_id: UUID, actor: Actor, now: datetime
 ) -> EnhancementView:
-    """This will set an ended enhancement back to the start; the caller enqueues the job in the same transaction.
+    """This will set an enhancement back to the start; the caller enqueues the job in the same transaction.
 
-    The next note replaces this enhancement's note at the desk, so the technician sees one and not two.
+    Whether it may is decided by that: while a job is open for it, no second one comes to be. So what a dead job left
+    behind can be tried again too. The next note replaces this enhancement's note at the desk.
 
     Raises:
         EnhancementNotFound: No such enhancement.
-        EnhancementStillRunning: It has not ended.
     """
     row = await records.find_enhancement(session, enhancement_id, lock=True)
     if row is None:
         raise EnhancementNotFound(f"There is no enhancement {enhancement_id}.")
-    if row.state not in {EnhancementState.PUBLISHED, EnhancementState.FAILED}:
-        raise EnhancementStillRunning(f"It is {row.state}.")
     detail = {"was": row.state, "reason_code": row.reason_code, "generation": row.generation + 1}
     row.state, row.reason_code, row.reason = EnhancementState.QUEUED.value, "", ""
     row.generation += 1
