@@ -14,7 +14,7 @@ from app.core.clock import FakeClock
 from app.core.ids import IncidentId, TenantId
 from app.db.engine import Database
 from app.db.tenancy import TenantSession, tenant_session
-from app.incidents.schemas import AlertEvent, AlertStatus, AppliedAlert, IncidentState, SourceFacts
+from app.incidents.schemas import AlertEvent, AlertStatus, AppliedAlert, IncidentState, Severity, SourceFacts
 from app.incidents.service import (
     AlertFilter,
     IncidentFilter,
@@ -91,6 +91,22 @@ async def test_grouped_notifications_that_race_share_one_incident(
         assert await senders.incidents(session) == [IncidentState.OPEN]
 
 
+async def test_new_alerts_of_a_known_group_that_race_after_its_incident_ended_share_the_next_one(
+    senders: Senders, database: Database, tenant_id: TenantId, clock: FakeClock, heard: Heard
+) -> None:
+    source = make_source(group_by=("cluster",))
+    labels = {"alertname": "A", "cluster": "c1"}
+    for make in (make_event, make_resolve):
+        await senders.send(source, make("first", at=clock.now(), labels=labels))
+        clock.advance(MINUTE)
+    clock.advance(120 * MINUTE)
+    sent = [senders.send(source, make_event(f"k{seq}", at=clock.now(), labels=labels), seq=seq) for seq in range(30)]
+    applied = [result for batch in await asyncio.gather(*sent) for result in batch]
+    assert len({result.incident_id for result in applied}) == 1
+    async with tenant_session(database, tenant_id) as session:
+        assert await senders.incidents(session) == [IncidentState.OPEN, IncidentState.RESOLVED]
+
+
 async def test_i3_a_resolve_that_races_an_older_first_firing_never_leaves_a_ghost(
     senders: Senders, database: Database, tenant_id: TenantId, clock: FakeClock, heard: Heard
 ) -> None:
@@ -158,26 +174,39 @@ async def test_responders_and_senders_at_once_never_deadlock_and_leave_one_clear
 
 
 async def test_a_second_firing_waits_for_the_first_transaction_and_then_sees_its_alert(
-    database: Database, tenant_id: TenantId, clock: FakeClock, heard: Heard
+    senders: Senders, database: Database, tenant_id: TenantId, clock: FakeClock, heard: Heard
 ) -> None:
     source, now = make_source(), clock.now()
     async with tenant_session(database, tenant_id) as first:
         (opened,) = await deliver(first, source, make_event(at=now), now=now)
-
-        async def second() -> list[AppliedAlert]:
-            async with tenant_session(database, tenant_id) as session:
-                return await deliver(session, source, make_event(at=now), now=now, seq=2)
-
-        async def somebody_waits() -> bool:
-            async with tenant_session(database, tenant_id) as session:
-                query = text("select exists (select from pg_locks where not granted)")
-                return bool((await session.execute(query)).scalar_one())
-
-        waiting = asyncio.create_task(second())
-        assert await wait_until(somebody_waits, what="the second waits for the first's lock")
+        waiting = asyncio.create_task(senders.send(source, make_event(at=now), seq=2))
+        await wait_until(lambda: _somebody_waits(database, tenant_id), what="the second waits for the first's lock")
         assert not waiting.done()
     (bumped,) = await waiting
     assert (bumped.outcome, bumped.alert_id) == ("bumped", opened.alert_id)
+
+
+async def test_a_delivery_that_meets_an_acknowledgement_keeps_it(
+    senders: Senders, database: Database, tenant_id: TenantId, clock: FakeClock, heard: Heard, ana: Actor
+) -> None:
+    source, now = make_source(), clock.now()
+    (opened,) = await senders.send(source, make_event(at=now, severity=Severity.P3))
+    assert opened.incident_id is not None
+    async with tenant_session(database, tenant_id) as session:
+        await acknowledge_incident(session, incident_id=opened.incident_id, actor=ana, reason="", now=now)
+        worse = make_event(at=now, severity=Severity.P0)
+        waiting = asyncio.create_task(senders.send(source, worse, seq=2))
+        await wait_until(lambda: _somebody_waits(database, tenant_id), what="the delivery waits for the incident")
+    await waiting
+    async with tenant_session(database, tenant_id) as session:
+        incident = await get_incident(session, incident_id=opened.incident_id)
+    assert (incident.state, incident.severity) == (IncidentState.ACKNOWLEDGED, Severity.P0)
+
+
+async def _somebody_waits(database: Database, tenant_id: TenantId) -> bool:
+    async with tenant_session(database, tenant_id) as session:
+        query = text("select exists (select from pg_locks where not granted)")
+        return bool((await session.execute(query)).scalar_one())
 
 
 async def test_a_rolled_back_first_firing_leaves_nothing_to_the_second(
