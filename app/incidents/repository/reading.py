@@ -83,7 +83,7 @@ async def list_incidents(
         query = query.where(IncidentRow.created_at < wanted.until)
     if wanted.title_contains is not None:
         # A position, not a pattern: nothing in the text has a meaning to the database.
-        query = query.where(func.strpos(func.lower(IncidentRow.title), wanted.title_contains.lower()) > 0)
+        query = query.where(func.strpos(func.lower(IncidentRow.title), func.lower(wanted.title_contains)) > 0)
     if before is not None:
         query = query.where(IncidentRow.id < before)
     query = query.order_by(IncidentRow.id.desc()).limit(limit)

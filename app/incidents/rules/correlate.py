@@ -95,6 +95,9 @@ class Correlation:
                     f"it began at {iso(signal.at)}, before {incident.resolved_by or 'somebody'} ended the incident at "
                     f"{iso(incident.resolved_at)}; counted, not reopened"
                 )
+                if alert.last_seen_at <= incident.resolved_at < signal.received_at:
+                    summary = f"{alert.title!r} still fires at its sender"
+                    world.note(note_about(alert, kind="alert.still_firing", summary=summary, reason=reason))
                 return self._bump(world, incident, alert, signal, reason)
             # The responders ended the incident while the sender still fired: that firing ended with it.
             close_episode(incident, alert, at=incident.resolved_at or signal.at, reason="its incident was resolved")

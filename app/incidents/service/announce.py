@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from app.audit.service import Deed, record_many
 from app.core.actor import Actor
 from app.core.events import emit
@@ -19,6 +21,8 @@ from app.incidents.rules.states import IncidentState
 from app.incidents.rules.world import Incident, Note, TicketFact, World
 from app.incidents.schemas import SourceFacts, TicketRef
 from app.observability.metrics import counter
+
+log = structlog.get_logger(__name__)
 
 INCIDENTS_OPENED = counter("tocsin_incidents_opened_total", "Incidents opened, by severity.", ("severity",))
 INCIDENTS_RESOLVED = counter(
@@ -59,6 +63,7 @@ async def announce_resolved(
 async def _emit_resolved(session: TenantSession, incident_id: UUID, actor: Actor, now: datetime) -> None:
     by = f"{actor.kind}:{actor.id}"
     INCIDENTS_RESOLVED.labels(actor_kind=actor.kind.value).inc()
+    log.info("incident.resolved", incident_id=str(incident_id), by=by)
     event = IncidentResolved(incident_id=IncidentId(incident_id), tenant_id=session.tenant_id, by=by, at=now)
     await emit(session, event)
 
@@ -74,6 +79,7 @@ async def _emit_changes(
 ) -> None:
     if incident.is_new and source is not None:
         INCIDENTS_OPENED.labels(severity=incident.severity.value).inc()
+        log.info("incident.opened", incident_id=str(incident.id), severity=incident.severity.value)
         await emit(session, _opened(session, incident, source, now))
     else:
         for what in dict.fromkeys(incident.happened):

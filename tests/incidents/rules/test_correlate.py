@@ -95,10 +95,22 @@ def test_what_responders_ended_is_not_reopened_by_a_firing_that_began_before() -
     assert late.outcome is AlertOutcome.BUMPED
     assert "Ana" in late.reason
     assert incident.state is IncidentState.RESOLVED
+    assert "alert.still_firing" not in desk.kinds()
     newer = desk.apply(signal(12))[0]
     assert newer.outcome is AlertOutcome.REOPENED
     assert incident.is_open
     assert incident.has_open_alerts()
+
+
+def test_a_sender_that_fires_on_after_the_resolve_is_noted_once() -> None:
+    desk = Desk()
+    desk.apply(signal(0))
+    incident = desk.incident()
+    incident.state, incident.resolved_at, incident.resolved_by = IncidentState.RESOLVED, minute(10), "Ana"
+    for seq in (1, 2, 3):
+        desk.apply(signal(0, seq=seq, received_at=minute(10 + seq)))
+    assert desk.kinds() == ["incident.opened", "alert.still_firing"]
+    assert incident.state is IncidentState.RESOLVED
 
 
 def test_alerts_of_one_group_share_an_incident_which_ends_with_the_last_of_them() -> None:
