@@ -207,6 +207,8 @@ class EmbeddedPostgres:
             "-q",
             "-h",
             str(self.placement.sockets),
+            "-p",
+            str(self.port),
             "-U",
             "postgres",
         ]

@@ -105,6 +105,7 @@ class RunRow(TenantScoped, Base):
     state: Mapped[str] = mapped_column(Text)
     cursor: Mapped[str] = mapped_column(Text, server_default=_EMPTY)
     outcome: Mapped[str | None] = mapped_column(Text)
+    reason_code: Mapped[str] = mapped_column(Text, server_default=_EMPTY)
     reason: Mapped[str] = mapped_column(Text, server_default=_EMPTY)
     escalated: Mapped[bool] = mapped_column(server_default=text("false"))
     acted: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -220,4 +221,3 @@ __all__ = [
     "TargetLeaseRow",
     "TargetRow",
 ]
-

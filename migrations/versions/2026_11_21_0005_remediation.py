@@ -83,6 +83,7 @@ TABLES: dict[str, str] = {
             state text not null,
             cursor text not null default '',
             outcome text,
+            reason_code text not null default '',
             reason text not null default '',
             escalated boolean not null default false,
             acted boolean not null default false,

@@ -86,14 +86,16 @@ QUERIES: dict[str, Query] = {
     "connections_by_client": Query(
         "select left(coalesce(application_name, ''), 100) as application, coalesce(usename, '') as user_name,"
         " coalesce(state, '') as state, count(*)::int as connections"
-        " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit $1",
+        " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        " group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit $1",
         ConnectionsByClient,
         rows_as="clients",
     ),
     "long_queries": Query(
         "select pid, coalesce(usename, '') as user_name, coalesce(state, '') as state,"
         " extract(epoch from clock_timestamp() - query_start)::float8 as running_s, left(query, 200) as query"
-        " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() and state <> 'idle' and query_start is not null"
+        " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        " and state <> 'idle' and query_start is not null"
         " order by query_start limit $1",
         LongQueries,
         rows_as="queries",

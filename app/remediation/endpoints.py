@@ -1,0 +1,268 @@
+"""``/v1/runbooks``, ``/v1/targets``, ``/v1/runbook-rules`` and ``/v1/runs``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.auth.deps import Engineer, Principal, Responder, TenantTx, Viewer
+from app.core.ids import RunId
+from app.core.resources import Resources
+from app.http.clock import Now
+from app.http.idempotency import idempotent
+from app.http.pagination import CursorPage, PageParams
+from app.http.problem import problem_responses
+from app.incidents.service import IncidentNotFound
+from app.net.keyring import KeyRing
+from app.remediation import service
+from app.remediation.jobs import drive, start_run
+from app.remediation.rules.states import Mode, RunState
+from app.remediation.schemas import (
+    ApprovalIn,
+    CancelIn,
+    RuleIn,
+    RuleView,
+    RunbookDetail,
+    RunbookList,
+    RunbookText,
+    RunbookValidation,
+    RunDetail,
+    RunStart,
+    RunView,
+    TargetIn,
+    TargetView,
+)
+from app.remediation.service import approvals
+from app.remediation.service.cancelling import cancel_run
+from app.remediation.service.reading import lock_run
+from app.remediation.service.rules import RuleInvalid, RuleNameTaken
+from app.remediation.service.runbooks import RunbookNameReserved, RunbookVersionExists
+from app.remediation.service.targets import ConnectionInvalid, TargetInUse, TargetNameTaken
+from app.settings import Settings
+
+router = APIRouter(prefix="/v1", tags=["remediation"])
+
+_TARGET_PROBLEMS = problem_responses(service.TargetNotFound, TargetNameTaken, ConnectionInvalid)
+_RULE_PROBLEMS = problem_responses(service.RuleNotFound, RuleNameTaken, RuleInvalid, service.RunbookNotFound)
+_START_PROBLEMS = problem_responses(service.RunbookNotFound, IncidentNotFound, service.RunNotStarted)
+_APPROVAL_PROBLEMS = problem_responses(
+    service.RunNotFound, approvals.NothingToApprove, approvals.PlanChanged, approvals.ApproverNotAllowed
+)
+
+
+@router.get("/runbooks", summary="List the shipped runbooks and the tenant's own, newest versions")
+async def list_runbooks(principal: Viewer, session: TenantTx) -> RunbookList:
+    return RunbookList(items=await service.list_runbooks(session))
+
+
+@router.post(
+    "/runbooks",
+    status_code=201,
+    response_model=RunbookDetail,
+    summary="Store a version of a runbook",
+    responses=problem_responses(service.RunbookInvalid, RunbookNameReserved, RunbookVersionExists),
+)
+async def create_runbook(
+    principal: Engineer, session: TenantTx, body: RunbookText, now: Now, request: Request
+) -> Response:
+    return await idempotent(
+        request,
+        session,
+        principal_id=str(principal.token_id),
+        now=now,
+        status=201,
+        produce=lambda: service.create_runbook(session, source=body.source, actor=principal.actor, now=now),
+    )
+
+
+@router.post("/runbooks/validate", summary="Check a runbook's text without storing it")
+async def validate_runbook(principal: Viewer, session: TenantTx, body: RunbookText) -> RunbookValidation:
+    return await service.validate_runbook(session, source=body.source)
+
+
+@router.get("/runbooks/{name}", summary="Read a runbook", responses=problem_responses(service.RunbookNotFound))
+async def get_runbook(
+    principal: Viewer, session: TenantTx, name: str, version: Annotated[int | None, Query(ge=1)] = None
+) -> RunbookDetail:
+    return await service.get_runbook(session, name=name, version=version)
+
+
+@router.get("/targets", summary="List the inventory, newest first")
+async def list_targets(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[TargetView]:
+    found = await service.list_targets(session, after=page.after_id, limit=page.limit + 1)
+    return page.build(found, key=lambda view: view.id)
+
+
+@router.post("/targets", status_code=201, summary="Add a target", responses=_TARGET_PROBLEMS)
+async def create_target(
+    principal: Engineer, session: TenantTx, body: TargetIn, now: Now, request: Request
+) -> TargetView:
+    keyring = _resources(request).get(KeyRing)
+    return await service.create_target(session, target=body, keyring=keyring, actor=principal.actor, now=now)
+
+
+@router.get(
+    "/targets/{target_id}",
+    summary="Read a target, without its secret",
+    responses=problem_responses(service.TargetNotFound),
+)
+async def get_target(principal: Viewer, session: TenantTx, target_id: UUID) -> TargetView:
+    return await service.get_target(session, target_id=target_id)
+
+
+@router.put("/targets/{target_id}", summary="Replace a target", responses=_TARGET_PROBLEMS)
+async def replace_target(
+    principal: Engineer, session: TenantTx, target_id: UUID, body: TargetIn, now: Now, request: Request
+) -> TargetView:
+    return await service.replace_target(
+        session,
+        target_id=target_id,
+        target=body,
+        keyring=_resources(request).get(KeyRing),
+        actor=principal.actor,
+        now=now,
+    )
+
+
+@router.delete(
+    "/targets/{target_id}",
+    status_code=204,
+    summary="Remove a target",
+    responses=problem_responses(service.TargetNotFound, TargetInUse),
+)
+async def delete_target(principal: Engineer, session: TenantTx, target_id: UUID, now: Now) -> None:
+    await service.delete_target(session, target_id=target_id, actor=principal.actor, now=now)
+
+
+@router.get("/runbook-rules", summary="List the rules that start runbooks, newest first")
+async def list_rules(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[RuleView]:
+    found = await service.list_rules(session, after=page.after_id, limit=page.limit + 1)
+    return page.build(found, key=lambda view: view.id)
+
+
+@router.post("/runbook-rules", status_code=201, summary="Add a rule", responses=_RULE_PROBLEMS)
+async def create_rule(principal: Engineer, session: TenantTx, body: RuleIn, now: Now) -> RuleView:
+    return await service.create_rule(session, rule=body, actor=principal.actor, now=now)
+
+
+@router.get("/runbook-rules/{rule_id}", summary="Read a rule", responses=problem_responses(service.RuleNotFound))
+async def get_rule(principal: Viewer, session: TenantTx, rule_id: UUID) -> RuleView:
+    return await service.get_rule(session, rule_id=rule_id)
+
+
+@router.put("/runbook-rules/{rule_id}", summary="Replace a rule", responses=_RULE_PROBLEMS)
+async def replace_rule(principal: Engineer, session: TenantTx, rule_id: UUID, body: RuleIn, now: Now) -> RuleView:
+    return await service.replace_rule(session, rule_id=rule_id, rule=body, actor=principal.actor, now=now)
+
+
+@router.delete(
+    "/runbook-rules/{rule_id}",
+    status_code=204,
+    summary="Remove a rule",
+    responses=problem_responses(service.RuleNotFound),
+)
+async def delete_rule(principal: Engineer, session: TenantTx, rule_id: UUID, now: Now) -> None:
+    await service.delete_rule(session, rule_id=rule_id, actor=principal.actor, now=now)
+
+
+@router.get("/runs", summary="List runs, newest first")
+async def list_runs(
+    principal: Viewer,
+    session: TenantTx,
+    page: PageParams,
+    incident_id: Annotated[UUID | None, Query(description="Runs of one incident.")] = None,
+    runbook: Annotated[str | None, Query(max_length=80)] = None,
+    state: Annotated[RunState | None, Query()] = None,
+) -> CursorPage[RunView]:
+    found = await service.list_runs(
+        session,
+        incident_id=incident_id,
+        runbook=runbook,
+        state=state,
+        after=page.after_id,
+        limit=page.limit + 1,
+    )
+    return page.build(found, key=lambda view: view.id)
+
+
+@router.post(
+    "/runs",
+    status_code=201,
+    response_model=RunView,
+    summary="Start a run by hand; dry_run changes nothing",
+    responses=_START_PROBLEMS,
+)
+async def start(principal: Responder, session: TenantTx, body: RunStart, now: Now, request: Request) -> Response:
+    async def produce() -> RunView:
+        run = await start_run(
+            session,
+            request=_run_request(body),
+            actor=principal.actor,
+            limits=_resources(request).get(Settings).remediation,
+            now=now,
+        )
+        return RunView.model_validate(run)
+
+    return await idempotent(
+        request, session, principal_id=str(principal.token_id), now=now, produce=produce, status=201
+    )
+
+
+@router.get(
+    "/runs/{run_id}",
+    summary="Read a run: its frozen plan, and each step's input, output and time",
+    responses=problem_responses(service.RunNotFound),
+)
+async def get_run(principal: Viewer, session: TenantTx, run_id: UUID) -> RunDetail:
+    return await service.get_run(session, run_id=run_id)
+
+
+@router.post(
+    "/runs/{run_id}/cancel",
+    summary="Stop a run before its next step",
+    responses=problem_responses(service.RunNotFound, service.RunEnded),
+)
+async def cancel(principal: Responder, session: TenantTx, run_id: UUID, body: CancelIn, now: Now) -> RunView:
+    run = await cancel_run(session, run_id=run_id, reason=body.reason, actor=principal.actor, now=now)
+    await drive(session, RunId(run.id))
+    return RunView.model_validate(run)
+
+
+@router.post("/runs/{run_id}/approve", summary="Agree to one step of the plan, or say no", responses=_APPROVAL_PROBLEMS)
+async def approve(principal: Responder, session: TenantTx, run_id: UUID, body: ApprovalIn, now: Now) -> RunView:
+    run = await lock_run(session, run_id=run_id)
+    goes_on = await approvals.decide(
+        session,
+        run=run,
+        step_key=body.step,
+        digest=body.plan_digest,
+        approve=body.decision == "approve",
+        approver=_approver(principal),
+        reason=body.reason,
+        now=now,
+    )
+    if goes_on:
+        await drive(session, RunId(run.id))
+    return RunView.model_validate(run)
+
+
+def _run_request(body: RunStart) -> service.RunRequest:
+    return service.RunRequest(
+        runbook=body.runbook,
+        version=body.version,
+        incident_id=body.incident_id,
+        targets=body.targets,
+        inputs=body.inputs,
+        mode=Mode.DRY_RUN if body.dry_run else Mode.AUTO,
+    )
+
+
+def _approver(principal: Principal) -> approvals.Approver:
+    return approvals.Approver(actor=principal.actor, role=principal.role.value)
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources

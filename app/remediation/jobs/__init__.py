@@ -1,0 +1,9 @@
+"""The work of remediation; importing it registers the handlers and the subscriber."""
+
+from __future__ import annotations
+
+from app.remediation.jobs.definitions import AdvanceRun, ExpireApproval, ExpireRun, StartRun
+from app.remediation.jobs.driving import drive
+from app.remediation.jobs.starting import start_run
+
+__all__ = ["AdvanceRun", "ExpireApproval", "ExpireRun", "StartRun", "drive", "start_run"]
