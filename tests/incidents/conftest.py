@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 
+from app.auth.rules import Role
 from app.core import events
 from app.core.actor import Actor, ActorKind
+from app.core.clock import FakeClock
+from app.core.ids import TenantId
+from app.db.engine import Database
+from app.db.tenancy import tenant_session
 from app.incidents.events import IncidentOpened, IncidentResolved, IncidentUpdated, TicketReceived
+from app.incidents.schemas import IncidentView
+from tests.factories.incidents import open_incident
 
 FACTS = (IncidentOpened, IncidentUpdated, IncidentResolved, TicketReceived)
 
@@ -49,3 +58,34 @@ async def heard(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Heard]:
         for kind in FACTS:
             patch.setitem(events._subscribers, kind, [listen])
         yield heard
+
+
+Tokens = dict[Role, str]
+Opener = Callable[..., Awaitable[IncidentView]]
+
+
+@pytest.fixture
+def opens(database: Database, tenant_id: TenantId, clock: FakeClock, heard: Heard) -> Opener:
+    """Opens an incident of the tenant with a commit."""
+
+    async def open_one(**changes: Any) -> IncidentView:
+        async with tenant_session(database, tenant_id) as session:
+            return await open_incident(session, now=clock.now(), **changes)
+
+    return open_one
+
+
+@pytest.fixture
+def viewer(tokens: Tokens) -> dict[str, str]:
+    return {"Authorization": tokens[Role.VIEWER]}
+
+
+@pytest.fixture
+def responder(tokens: Tokens) -> dict[str, str]:
+    return {"Authorization": tokens[Role.RESPONDER]}
+
+
+async def ids_of(api: httpx.AsyncClient, headers: dict[str, str], path: str, **query: Any) -> list[UUID]:
+    answer = await api.get(path, params=query, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [UUID(item["id"]) for item in answer.json()["items"]]
