@@ -15,6 +15,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
+from structlog.contextvars import bind_contextvars
 
 from app.auth import repository
 from app.auth.repository import FoundOperator, FoundToken
@@ -145,6 +146,9 @@ async def _principal(request: Request, _declared: Annotated[object, Depends(_bea
     _refuse_expired(found.expires_at, resources)
     if found.tenant_state != "active":
         raise TenantIsolated
+    # For what stands below the domains: page cursors are bound to it, log lines and spans carry it.
+    request.state.tenant_id = str(found.tenant_id)
+    bind_contextvars(tenant_id=str(found.tenant_id))
     return Principal(TenantId(found.tenant_id), TokenId(found.token_id), Role(found.role), found.name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 MAX_TEXT = 8_192
@@ -40,14 +40,14 @@ def scrub(value: object, *, depth: int = 0) -> object:
         return value if -(2**63) <= value < 2**63 else str(value)
     if isinstance(value, str | UUID):
         return clean_text(str(value))
-    if isinstance(value, Mapping) and depth < MAX_DEPTH:
-        return _scrub_mapping(value, depth)
-    if isinstance(value, list | tuple | set | frozenset) and depth < MAX_DEPTH:
-        return [scrub(item, depth=depth + 1) for item in list(value)[:MAX_ITEMS]]
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _scrub_inside(value, depth) if depth < MAX_DEPTH else "[too deep]"
     return clean_text(_repr(value))
 
 
-def _scrub_mapping(value: Mapping[object, object], depth: int) -> dict[str, object]:
+def _scrub_inside(value: Mapping[object, object] | Iterable[object], depth: int) -> object:
+    if not isinstance(value, Mapping):
+        return [scrub(item, depth=depth + 1) for item in list(value)[:MAX_ITEMS]]
     scrubbed: dict[str, object] = {}
     for name, item in list(value.items())[:MAX_ITEMS]:
         shown = clean_text(name if isinstance(name, str) else _repr(name))
