@@ -16,6 +16,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,10 @@ class Client(asyncio.Protocol):
             self._done.set_result(self.count)
 
 
+def _same(client: Client) -> Client:
+    return client
+
+
 def requests_for(path: str, secret: bytes) -> Callable[[], bytes]:
     serial = iter(range(10**9))
     stamp = str(int(time.time())).encode()
@@ -137,7 +143,7 @@ async def load(port: int, path: str, secret: bytes, *, connections: int, seconds
     for _ in range(connections):
         done: asyncio.Future[int] = loop.create_future()
         client = Client(requests, started + seconds, done)
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+        await loop.create_connection(partial(_same, client), "127.0.0.1", port)
         clients.append(client)
         waiting.append(done)
     total = sum(await asyncio.gather(*waiting))
@@ -198,7 +204,7 @@ async def prepare(server: Any) -> tuple[str, str]:
     return orjson.dumps(reveal(plain)).decode(), created.url_path
 
 
-def start(build: Callable[[], Any], port: int) -> multiprocessing.Process:
+def start(build: Callable[[], Any], port: int) -> BaseProcess:
     process = multiprocessing.get_context("fork").Process(target=serve, args=(build, port), daemon=True)
     process.start()
     return process

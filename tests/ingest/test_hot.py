@@ -237,7 +237,12 @@ async def test_a_source_without_a_secret_refuses_everything(
 
 
 async def test_a_secret_moved_from_another_source_does_not_decrypt(
-    sender: Sender, resources: Resources, source: CreatedSource, database: Database, tenant_id: TenantId
+    sender: Sender,
+    resources: Resources,
+    source: CreatedSource,
+    database: Database,
+    tenant_id: TenantId,
+    clock: FakeClock,
 ) -> None:
     other = await committed_source(resources, tenant_id)
     async with tenant_session(database, tenant_id) as session:
@@ -248,6 +253,9 @@ async def test_a_secret_moved_from_another_source_does_not_decrypt(
             ),
             {"mine": source.source.id, "other": other.source.id},
         )
+    body = alert_body()
+    headers = signed_headers(other, body, clock.now())
+    assert (await sender.client.post(source.url_path, content=body, headers=headers)).status_code == 401
     assert (await sender.send(source)).status_code == 401
 
 

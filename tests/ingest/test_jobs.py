@@ -277,7 +277,14 @@ async def test_the_sweep_looks_at_every_tenant_and_leaves_those_with_an_open_job
     tenants = [await make_tenant(scratch_database) for _ in range(3)]
     for tenant in tenants:
         await scratch_sender.send(await committed_source(scratch_resources, tenant))
-    assert await sweep(scratch_database, older_than=timedelta(0)) == []
+    for state in ("scheduled", "published", "running"):
+        for tenant in tenants:
+            async with tenant_session(scratch_database, tenant) as session:
+                await session.execute(text("update jobs set state = :state"), {"state": state})
+        assert await sweep(scratch_database, older_than=timedelta(0)) == [], state
+    for tenant in tenants:
+        async with tenant_session(scratch_database, tenant) as session:
+            await session.execute(text("update jobs set state = 'scheduled'"))
     for tenant in tenants[:2]:
         async with tenant_session(scratch_database, tenant) as session:
             await session.execute(text("delete from jobs"))
