@@ -13,6 +13,7 @@ from app.core.clock import Clock, SystemClock
 from app.core.jobs import JobRegistry, registry
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.kv.client import connect_redis
 from app.kv.hints import Hints
 from app.net.keyring import KeyRing
 from app.net.outbound import OutboundHttp
@@ -37,12 +38,7 @@ def build_resources(settings: Settings, *, database: Database | None = None) -> 
         database: An existing database to use, for tests that share one.
     """
     load_handlers()
-    redis = Redis.from_url(
-        settings.redis.url.get_secret_value(),
-        socket_timeout=None,
-        socket_connect_timeout=settings.redis.timeout_s,
-        health_check_interval=15,
-    )
+    redis = connect_redis(settings)
     hints = Hints(redis, prefix=settings.redis.key_prefix)
     pools = database if database is not None else Database.from_settings(settings.database)
     if database is None:
