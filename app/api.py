@@ -12,7 +12,8 @@ from app.core.errors import Forbidden, Unauthenticated, Unavailable
 from app.core.resources import Resources
 from app.http import health
 from app.http.health import application_version
-from app.http.problem import ValidationProblem, install, problem_responses
+from app.http.problem import MEDIA_TYPE, Problem, ValidationProblem, install, problem_responses
+from app.ingest.hot import openapi_path_item
 
 ROUTERS = (
     "app.auth.endpoints",
@@ -27,6 +28,12 @@ DESCRIPTION = (
     "Errors are RFC 9457 problem details with a stable `code`. Lists are pages with a signed cursor. "
     "Writes take an `Idempotency-Key`."
 )
+# What every endpoint of a domain can answer besides what it declares itself.
+COMMON_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    **problem_responses(Unauthenticated, Forbidden, Unavailable),
+    422: {"model": ValidationProblem, "description": "Some fields are not valid (`validation`)"},
+}
+_PROBLEM_SCHEMAS = frozenset(f"#/components/schemas/{model.__name__}" for model in (Problem, ValidationProblem))
 
 
 def create_api(resources: Resources, *, interactive: bool) -> FastAPI:
@@ -43,15 +50,13 @@ def create_api(resources: Resources, *, interactive: bool) -> FastAPI:
         docs_url="/docs" if interactive else None,
         redoc_url=None,
         openapi_url="/openapi.json" if interactive else None,
-        responses={
-            **problem_responses(Unauthenticated, Forbidden, Unavailable),
-            422: {"model": ValidationProblem, "description": "Some fields are not valid (`validation`)"},
-        },
+        # A redirect to "the same path with a slash" would be built from the caller's Host header.
+        redirect_slashes=False,
     )
     api.state.resources = resources
     install(api)
     for name in ROUTERS:
-        api.include_router(importlib.import_module(name).router)
+        api.include_router(importlib.import_module(name).router, responses=COMMON_PROBLEMS)
     api.include_router(health.router)
     api.openapi = lambda: openapi_document(api)  # type: ignore[method-assign]
     return api
@@ -60,9 +65,19 @@ def create_api(resources: Resources, *, interactive: bool) -> FastAPI:
 def openapi_document(api: FastAPI) -> dict[str, Any]:
     """This will return the OpenAPI document, with the ingest route that FastAPI does not serve itself."""
     if api.openapi_schema is None:
-        from app.ingest.hot import openapi_path_item
-
         document = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
         document["paths"]["/in/{source}"] = openapi_path_item()
+        for path in document["paths"].values():
+            for operation in path.values():
+                _name_problems(operation)
         api.openapi_schema = document
     return api.openapi_schema
+
+
+def _name_problems(operation: dict[str, Any]) -> None:
+    """Give problem documents their media type, which the framework takes for plain JSON."""
+    for response in operation.get("responses", {}).values():
+        content = response.get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
+        if schema.get("$ref") in _PROBLEM_SCHEMAS:
+            content[MEDIA_TYPE] = content.pop("application/json")

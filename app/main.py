@@ -41,7 +41,10 @@ class Application:
         self.api = create_api(resources, interactive=settings.environment == "development")
         self._ingest = IngestApp(resources)
         self._framed: ASGIApp = Frame(
-            self.api, max_body_bytes=settings.http.max_body_bytes, timeout_s=settings.http.request_timeout_s
+            self.api,
+            max_body_bytes=settings.http.max_body_bytes,
+            timeout_s=settings.http.request_timeout_s,
+            https_only=settings.http.public_url.startswith("https://"),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,11 +62,12 @@ class Application:
         log.info("api.started", metrics_port=self._metrics.port)
 
     async def stop(self) -> None:
-        """This will finish what is committed, then close everything."""
-        if self._metrics is not None:
-            self._metrics.close()
+        """This will finish what is committed, then close everything, whether or not the start succeeded."""
         await self._ingest.aclose()
         await close_resources(self._resources)
+        if self._metrics is not None:
+            self._metrics.close()
+        # Exporting the last spans blocks for up to the export's time-out; nothing else runs on the loop by now.
         shutdown_tracing()
         log.info("api.stopped")
 
@@ -72,7 +76,8 @@ class Application:
         try:
             await self.start()
         except Exception as error:  # noqa: BLE001 - the outermost frame of start-up: say it and do not serve
-            log.error("api.not_started", error=str(error))
+            log.error("api.not_started", error=str(error), error_type=type(error).__name__)
+            await self.stop()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,12 +13,16 @@ from redis.asyncio import Redis
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.http.json import to_json
-from app.observability.health import Check, check_database, check_queues, check_redis
+from app.observability.health import Check, CheckStatus, check_database, check_queues, check_redis, worst_of
 from app.settings import Settings
 
 router = APIRouter(tags=["health"])
 
+_OVERALL = {CheckStatus.OK: "healthy", CheckStatus.DEGRADED: "degraded", CheckStatus.FAILING: "unhealthy"}
+_FAILING: dict[int | str, dict[str, Any]] = {503: {"description": "A part that is needed fails."}}
 
+
+@cache
 def application_version() -> str:
     """This will return the installed version, or 'unknown' in a bare checkout."""
     try:
@@ -31,55 +36,63 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="The process can do its work: PostgreSQL answers")
+@router.get("/readyz", summary="The process can do its work: PostgreSQL answers", responses=_FAILING)
 async def readyz(request: Request) -> Response:
-    # Redis is not part of it: without it ingest goes on and jobs are polled for.
-    database = await _database(request.app.state.resources)
-    return _answer({"status": database.status}, ok=database.ok)
+    database, redis = await asyncio.gather(_database(request), _redis(request))
+    # Redis does not decide: without it intake goes on and jobs are polled for, so a replica must stay in rotation.
+    body = {"status": database.status, "checks": {"database": database.status, "cache": redis.status}}
+    return _answer(body, ok=database.ok)
 
 
-@router.get("/health", summary="Every part, with how long it took to answer")
+@router.get("/health", summary="Every part, with how long it took to answer", responses=_FAILING)
 async def health(request: Request) -> Response:
-    resources = request.app.state.resources
-    names = ("database", "cache", "queue")
-    checks = dict(
-        zip(names, await asyncio.gather(_database(resources), _redis(resources), _queues(resources)), strict=True)
-    )
-    ok = all(check.ok for check in checks.values())
+    database, redis, queues = await asyncio.gather(_database(request), _redis(request), _queues(request))
+    checks = {"database": database, "cache": redis, "queue": queues}
+    worst = worst_of(checks.values())
     body = {
-        "status": "healthy" if ok else "unhealthy",
+        "status": _OVERALL[worst],
         "application": "tocsin",
         "version": application_version(),
         "checks": {name: _shown(check) for name, check in checks.items()},
     }
-    return _answer(body, ok=ok)
+    return _answer(body, ok=worst is not CheckStatus.FAILING)
 
 
-@router.get("/health/db", summary="PostgreSQL and this process's pool")
+@router.get("/health/db", summary="PostgreSQL and this process's pool", responses=_FAILING)
 async def health_db(request: Request) -> Response:
-    check = await _database(request.app.state.resources)
+    check = await _database(request)
     return _answer(_shown(check), ok=check.ok)
 
 
-@router.get("/health/queue", summary="Due, running and dead jobs per queue, and the workers that poll")
+@router.get(
+    "/health/queue", summary="Due, running and dead jobs per queue, and the workers that poll", responses=_FAILING
+)
 async def health_queue(request: Request) -> Response:
-    check = await _queues(request.app.state.resources)
+    check = await _queues(request)
     return _answer(_shown(check), ok=check.ok)
 
 
-async def _database(resources: Resources) -> Check:
+async def _database(request: Request) -> Check:
+    resources = _resources(request)
     return await check_database(resources.get(Database), timeout_s=resources.get(Settings).http.ready_timeout_s)
 
 
-async def _redis(resources: Resources) -> Check:
+async def _redis(request: Request) -> Check:
+    resources = _resources(request)
     return await check_redis(resources.get(Redis), timeout_s=resources.get(Settings).http.ready_timeout_s)
 
 
-async def _queues(resources: Resources) -> Check:
+async def _queues(request: Request) -> Check:
+    resources = _resources(request)
     settings = resources.get(Settings)
     return await check_queues(
         resources.get(Database), timeout_s=settings.http.ready_timeout_s, stale_worker_s=settings.jobs.stale_worker_s
     )
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
 
 
 def _shown(check: Check) -> dict[str, Any]:

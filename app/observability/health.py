@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from redis.asyncio import Redis
@@ -18,40 +19,59 @@ from app.db.engine import Database
 from app.db.system import system_session
 
 STATS_CAP = 10_000
+# A due job that waits longer than this, in a queue that is not paused, shows that too few workers serve it.
+LATE_S = 60.0
+
+
+class CheckStatus(StrEnum):
+    """How a part is; ``degraded`` works, but somebody should look."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILING = "failing"
 
 
 @dataclass(frozen=True)
 class Check:
-    """How one dependency is: ``ok`` or ``failing``, how long the answer took, and figures where there are any."""
+    """How one part is, how long its answer took, and figures where there are any."""
 
-    status: str
+    status: CheckStatus
     duration_ms: float
     details: dict[str, Any]
 
     @property
     def ok(self) -> bool:
-        return self.status == "ok"
+        return self.status is not CheckStatus.FAILING
 
 
-async def _timed(ask: Callable[[], Awaitable[dict[str, Any]]], timeout_s: float) -> Check:
+Asked = tuple[CheckStatus, dict[str, Any]]
+
+
+def worst_of(checks: Iterable[Check]) -> CheckStatus:
+    """This will return the worst of several states."""
+    order = list(CheckStatus)
+    return max((check.status for check in checks), key=order.index, default=CheckStatus.OK)
+
+
+async def _timed(ask: Callable[[], Awaitable[Asked]], timeout_s: float) -> Check:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(timeout_s):
-            details, status = await ask(), "ok"
+            status, details = await ask()
     except (TocsinError, SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
         # The class says enough for a person and nothing about hosts or credentials.
-        details, status = {"error": type(error).__name__}, "failing"
+        status, details = CheckStatus.FAILING, {"error": type(error).__name__}
     return Check(status, round((time.perf_counter() - started) * 1000, 2), details)
 
 
 async def check_database(database: Database, *, timeout_s: float) -> Check:
-    """This will ask PostgreSQL for its time and its schema's revision."""
+    """This will have PostgreSQL answer a query, and report this process's pool."""
 
-    async def ask() -> dict[str, Any]:
+    async def ask() -> Asked:
         async with system_session(database, reason="health.database") as session:
             await session.execute(text("select 1"))
         pool = database.app.pool
-        return {
+        return CheckStatus.OK, {
             "pool_in_use": getattr(pool, "checkedout", lambda: 0)(),
             "pool_size": getattr(pool, "size", lambda: 0)(),
         }
@@ -62,9 +82,9 @@ async def check_database(database: Database, *, timeout_s: float) -> Check:
 async def check_redis(redis: Redis, *, timeout_s: float) -> Check:
     """This will ping Redis."""
 
-    async def ask() -> dict[str, Any]:
+    async def ask() -> Asked:
         await redis.ping()
-        return {}
+        return CheckStatus.OK, {}
 
     return await _timed(ask, timeout_s)
 
@@ -72,17 +92,26 @@ async def check_redis(redis: Redis, *, timeout_s: float) -> Check:
 async def check_queues(database: Database, *, timeout_s: float, stale_worker_s: float) -> Check:
     """This will report each queue's due, running and dead jobs and how many workers poll; counts stop at a cap."""
 
-    async def ask() -> dict[str, Any]:
+    async def ask() -> Asked:
         async with system_session(database, reason="health.queues") as session:
             stats = await session.execute(text("select * from tocsin_private.queue_stats(:cap)"), {"cap": STATS_CAP})
             queues = {row["queue"]: {name: row[name] for name in row if name != "queue"} for row in stats.mappings()}
             alive = await session.execute(
                 text(
-                    "select count(*) from tocsin_private.list_workers() where last_poll_at > now() - make_interval(secs => :s)"
+                    "select count(*) from tocsin_private.list_workers() w"
+                    " where w.last_poll_at > now() - make_interval(secs => :stale)"
                 ),
-                {"s": stale_worker_s},
+                {"stale": stale_worker_s},
             )
             paused = await session.execute(text("select queue from tocsin_private.list_queue_pauses()"))
-            return {"queues": queues, "workers": alive.scalar_one(), "paused": list(paused.scalars())}
+            facts = {"queues": queues, "workers": alive.scalar_one(), "paused": list(paused.scalars())}
+        problems = queue_problems(**facts)
+        return (CheckStatus.DEGRADED if problems else CheckStatus.OK), {**facts, "problems": problems}
 
     return await _timed(ask, timeout_s)
+
+
+def queue_problems(*, queues: dict[str, dict[str, Any]], workers: int, paused: list[str]) -> list[str]:
+    """This will name what keeps jobs from moving (I5)."""
+    late = [name for name, stats in queues.items() if name not in paused and stats["oldest_due_s"] > LATE_S]
+    return [*(["no worker polls"] if workers == 0 else []), *(f"jobs of {name} wait too long" for name in late)]
