@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.db.tenancy import TenantSession
 from app.remediation.models import RunbookRow, RunbookRuleRow, TargetRow
@@ -67,7 +68,7 @@ async def newest_runbooks(session: TenantSession) -> Sequence[RunbookRow]:
     """This will return the newest version of each of the tenant's runbooks."""
     statement = (
         select(RunbookRow)
-        .distinct(RunbookRow.name)
+        .ext(distinct_on(RunbookRow.name))
         .where(RunbookRow.tenant_id == session.tenant_id)
         .order_by(RunbookRow.name, RunbookRow.version.desc())
         .limit(1000)
