@@ -91,10 +91,11 @@ class Frame:
         if refusal is not None:
             await answer.instead(frame_problem(refusal, request_id=answer.request_id), scope, receive)
             return
-        body = _Body(receive, self._max_body_bytes)
+        expected = b"content-length" in headers or b"transfer-encoding" in headers
+        body = _Body(receive, self._max_body_bytes, complete=not expected)
         try:
             async with asyncio.timeout(self._timeout_s) as patience:
-                answer.on_start = lambda: patience.reschedule(None)
+                answer.on_start = lambda: None if patience.expired() else patience.reschedule(None)
                 await self._app(scope, body.receive, answer.send)
         except TimeoutError:
             if not patience.expired():
@@ -146,11 +147,11 @@ class Answer:
 class _Body:
     """Counts the body while it is read."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, *, complete: bool) -> None:
         self._receive = receive
         self._limit = limit
         self._taken = 0
-        self.complete = False
+        self.complete = complete
 
     async def receive(self) -> Message:
         message = await self._receive()

@@ -99,7 +99,8 @@ def known_problems() -> dict[str, type[TocsinError]]:
         kind = waiting.pop()
         waiting.extend(kind.__subclasses__())
         # A subclass that inherits its parent's code is the same problem to a caller.
-        if "code" in vars(kind) and found.setdefault(kind.code, kind) is not kind:
+        ours = kind.__module__.startswith("app.") and "code" in vars(kind)
+        if ours and found.setdefault(kind.code, kind) is not kind:
             raise ValueError(f"{kind.__qualname__} and {found[kind.code].__qualname__} share the code {kind.code!r}")
     return found
 
@@ -189,12 +190,15 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 async def _anticipated(request: Request, error: Exception) -> Response:
     if not isinstance(error, TocsinError):
         raise error
+    status = status_of(type(error))
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Without a category it was never meant for a caller: its words may be about our own insides.
+        raise error
     headers: dict[str, str] = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    status = status_of(type(error))
     log.info("request.refused", code=error.code, status=status, detail=error.detail)
     return problem_response(
         status=status,
