@@ -54,6 +54,11 @@ class Application:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
+    @property
+    def metrics_port(self) -> int | None:
+        """The port that metrics are served on, once started; it differs from the setting where that was busy."""
+        return self._metrics.port if self._metrics is not None else None
+
     async def start(self) -> None:
         """This will check the database roles and open the metrics port."""
         await assert_safe_roles(self._resources.get(Database))

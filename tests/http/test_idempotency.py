@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -58,26 +59,26 @@ async def client(
     resources: Resources, database: Database, tenant_id: TenantId, work: Work
 ) -> AsyncIterator[httpx.AsyncClient]:
     async def transaction(x_tenant: Annotated[str, Header()] = str(tenant_id)) -> AsyncIterator[TenantSession]:
-        async with tenant_session(database, TenantId(type(tenant_id)(x_tenant))) as session:
+        async with tenant_session(database, TenantId(UUID(x_tenant))) as session:
             yield session
 
-    Tx = Annotated[TenantSession, Depends(transaction, scope="function")]
+    tx = Annotated[TenantSession, Depends(transaction, scope="function")]
 
     async def write(
-        request: Request, session: Tx, now: Now, text: str = "", x_principal: Annotated[str, Header()] = "p1"
+        request: Request, session: tx, now: Now, text: str = "", x_principal: Annotated[str, Header()] = "p1"
     ) -> Response:
         return await idempotent(
             request, session, principal_id=x_principal, now=now, status=201, produce=lambda: work.do(text)
         )
 
-    async def remove(request: Request, session: Tx, now: Now) -> Response:
+    async def remove(request: Request, session: tx, now: Now) -> Response:
         async def nothing() -> None:
             work.runs += 1
 
         return await idempotent(request, session, principal_id="p1", now=now, status=204, produce=nothing)
 
-    write.__annotations__ |= {"session": Tx, "now": Now, "request": Request}
-    remove.__annotations__ |= {"session": Tx, "now": Now, "request": Request}
+    write.__annotations__ |= {"session": tx, "now": Now, "request": Request}
+    remove.__annotations__ |= {"session": tx, "now": Now, "request": Request}
     api, app = framed(resources, timeout_s=20)
     api.add_api_route("/v1/things", write, methods=["POST"], response_model=None)
     api.add_api_route("/v1/other-things", write, methods=["POST"], response_model=None)
@@ -86,7 +87,7 @@ async def client(
         yield client
 
 
-Post = Callable[..., Awaitable[httpx.Response]]
+Post = Callable[..., Coroutine[Any, Any, httpx.Response]]
 
 
 @pytest.fixture

@@ -207,9 +207,8 @@ def test_two_problems_of_one_status_are_described_together() -> None:
 
 
 def database_error(sqlstate: str) -> DBAPIError:
-    cause = asyncpg.PostgresError("hunter2")
-    cause.sqlstate = sqlstate
-    return DBAPIError("select hunter2", {}, cause)
+    cause = type("Cause", (asyncpg.PostgresError,), {"sqlstate": sqlstate})
+    return DBAPIError("select hunter2", {}, cause("hunter2"))
 
 
 @pytest.mark.parametrize(
