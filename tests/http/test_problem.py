@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 import structlog
@@ -207,7 +206,7 @@ def test_two_problems_of_one_status_are_described_together() -> None:
 
 
 def database_error(sqlstate: str) -> DBAPIError:
-    cause = type("Cause", (asyncpg.PostgresError,), {"sqlstate": sqlstate})
+    cause = type("Cause", (Exception,), {"sqlstate": sqlstate})
     return DBAPIError("select hunter2", {}, cause("hunter2"))
 
 
