@@ -39,6 +39,10 @@ class TocsinError(Exception):
         self.context = context
 
 
+class NotYet(Exception):
+    """Base of what ends work for now without anything being wrong; neither logged nor traced as a failure."""
+
+
 class NotFound(TocsinError):
     """Nothing there for this caller. Another tenant's row is exactly this, never Forbidden."""
 

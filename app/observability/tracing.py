@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
+from app.core.errors import NotYet
 from app.settings.telemetry import TelemetrySettings
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -188,6 +189,9 @@ def _open(
     token = attach(trace.set_span_in_context(span))
     try:
         yield span
+    except NotYet:
+        span.set_attribute("tocsin.later", True)
+        raise
     except BaseException as error:
         # Only the type: messages of database and HTTP errors quote parameters, which may be secrets.
         span.set_status(Status(StatusCode.ERROR, type(error).__name__))

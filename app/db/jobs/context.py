@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from app.core.clock import Clock
+from app.core.errors import NotYet
 from app.core.ids import JobId, TenantId
 from app.core.resources import Resources
 from app.db.engine import Database
@@ -17,7 +18,7 @@ from app.db.tenancy import TenantSession, tenant_session
 Completion = Callable[[TenantSession], Awaitable[None]]
 
 
-class RetryLater(Exception):
+class RetryLater(NotYet):
     """Nothing is wrong, but not now: the job goes back to *scheduled* and keeps its attempt.
 
     Args:

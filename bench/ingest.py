@@ -1,6 +1,6 @@
 """The intake route beside a bare application that does the least a webhook receiver can do; in one run, on one machine.
 
-``python -m bench.ingest_quick`` prints the requests per second of both and their ratio. The bare one reads the body,
+``python -m bench.ingest`` prints the requests per second of both and their ratio. The bare one reads the body,
 verifies the HMAC, parses the JSON and answers; ours stores, deduplicates and commits on top.
 """
 
