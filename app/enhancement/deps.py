@@ -13,7 +13,7 @@ from app.auth.deps import Engineer, Principal, Responder, TenantTx, Viewer
 from app.core.actor import Actor
 from app.core.errors import Invalid, NotFound
 from app.http.clock import Now
-from app.http.idempotency import idempotent
+from app.http.idempotency import KeyHeader, idempotent
 from app.net.keyring import KeyRing
 
 
@@ -62,11 +62,15 @@ class WriteFrame:
         )
 
 
-def _for_engineer(request: Request, principal: Engineer, session: TenantTx, now: Now) -> WriteFrame:
+def _for_engineer(
+    request: Request, principal: Engineer, session: TenantTx, now: Now, key: KeyHeader = None
+) -> WriteFrame:
     return WriteFrame(request, principal, session, now)
 
 
-def _for_responder(request: Request, principal: Responder, session: TenantTx, now: Now) -> WriteFrame:
+def _for_responder(
+    request: Request, principal: Responder, session: TenantTx, now: Now, key: KeyHeader = None
+) -> WriteFrame:
     return WriteFrame(request, principal, session, now)
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Header, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 from sqlalchemy import select
@@ -28,6 +29,16 @@ from app.settings import Settings
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+
+# Declares the header in the OpenAPI document; ``idempotent`` reads it from the request, where it also sees repeats.
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        description="1 to 255 printable ASCII characters of the caller's choice. The same request with the same key within "
+        "24 hours is carried out once and answered the same, marked Idempotency-Replayed: true.",
+    ),
+]
 MAX_KEY = 255
 
 

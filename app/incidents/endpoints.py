@@ -15,7 +15,7 @@ from app.auth.deps import Principal, Responder, TenantTx, Viewer
 from app.core.ids import AlertId, IncidentId
 from app.db.tenancy import TenantSession
 from app.http.clock import Now
-from app.http.idempotency import idempotent
+from app.http.idempotency import KeyHeader, idempotent
 from app.http.pagination import CursorPage, InvalidCursor, PageParams
 from app.http.problem import problem_responses
 from app.incidents import service
@@ -55,7 +55,7 @@ class _Write:
         )
 
 
-async def _write(request: Request, principal: Responder, session: TenantTx, now: Now) -> _Write:
+async def _write(request: Request, principal: Responder, session: TenantTx, now: Now, key: KeyHeader = None) -> _Write:
     return _Write(request, principal, session, now)
 
 

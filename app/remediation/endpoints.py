@@ -11,7 +11,7 @@ from app.auth.deps import Engineer, Principal, Responder, TenantTx, Viewer
 from app.core.ids import RunId
 from app.core.resources import Resources
 from app.http.clock import Now
-from app.http.idempotency import idempotent
+from app.http.idempotency import KeyHeader, idempotent
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
 from app.incidents.service import IncidentNotFound
@@ -65,7 +65,7 @@ async def list_runbooks(principal: Viewer, session: TenantTx) -> RunbookList:
     responses=problem_responses(service.RunbookInvalid, RunbookNameReserved, RunbookVersionExists),
 )
 async def create_runbook(
-    principal: Engineer, session: TenantTx, body: RunbookText, now: Now, request: Request
+    principal: Engineer, session: TenantTx, body: RunbookText, now: Now, request: Request, key: KeyHeader = None
 ) -> Response:
     return await idempotent(
         request,
@@ -194,7 +194,9 @@ async def list_runs(
     summary="Start a run by hand; dry_run changes nothing",
     responses=_START_PROBLEMS,
 )
-async def start(principal: Responder, session: TenantTx, body: RunStart, now: Now, request: Request) -> Response:
+async def start(
+    principal: Responder, session: TenantTx, body: RunStart, now: Now, request: Request, key: KeyHeader = None
+) -> Response:
     async def produce() -> RunView:
         run = await start_run(
             session,

@@ -79,3 +79,17 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
 
 def test_the_intake_route_is_described(document: dict[str, Any]) -> None:
     assert "post" in document["paths"]["/in/{source}"]
+
+
+def test_writes_that_remember_their_answer_say_so(document: dict[str, Any]) -> None:
+    keyed = {
+        (method, path)
+        for path, method, operation in operations(document)
+        if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    }
+    assert {
+        ("post", "/v1/runs"),
+        ("post", "/v1/incidents/{incident_id}/acknowledge"),
+        ("post", "/v1/feedback"),
+    } <= keyed
+    assert [path for method, path in keyed if method == "get"] == []
