@@ -13,7 +13,8 @@ from app.api import create_api
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
-from app.http.middleware import Frame
+from app.http.middleware import Frame, headers_too_large
+from app.http.problem import frame_problem
 from app.ingest.hot import IngestApp
 from app.observability.logging import configure_logging
 from app.observability.metrics import MetricsServer, serve_metrics
@@ -49,10 +50,14 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            target = self._ingest if scope["path"].startswith(INGEST_PREFIX) else self._framed
-            await target(scope, receive, send)
+            await self._target(scope)(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    def _target(self, scope: Scope) -> ASGIApp:
+        if not scope["path"].startswith(INGEST_PREFIX):
+            return self._framed
+        return frame_problem(431, request_id="") if headers_too_large(scope) else self._ingest
 
     @property
     def metrics_port(self) -> int | None:

@@ -85,6 +85,11 @@ async def test_intake_goes_past_the_framework(api: httpx.AsyncClient) -> None:
     assert "x-request-id" not in answer.headers
 
 
+async def test_intake_refuses_headers_without_end(api: httpx.AsyncClient) -> None:
+    for headers in ([("x", "v" * 100_000)], [(f"x-{number}", "v") for number in range(1_000)]):
+        assert (await api.post("/in/nothing-there", headers=headers)).status_code == 431
+
+
 async def test_liveness_says_nothing_else(api: httpx.AsyncClient) -> None:
     answer = await api.get("/healthz?verbose=1")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
