@@ -84,7 +84,9 @@ def worker(pool: str, concurrency: int, bare: bool) -> None:
 
 @contextmanager
 def child(*arguments: str, env: dict[str, str]) -> Iterator[psutil.Process]:
-    process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, env=env, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         yield psutil.Process(process.pid)
     finally:
