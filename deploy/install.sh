@@ -32,7 +32,7 @@ if [ ! -x "$venv/bin/uv" ]; then
 fi
 echo "3/3  installing the locked dependencies"
 quiet=(); [ -t 2 ] || quiet=(--quiet)
-"$venv/bin/uv" pip install "${quiet[@]}" --python "$venv/bin/python" --require-hashes -r "$root/requirements/dev.txt" \
+"$venv/bin/uv" pip install --system-certs "${quiet[@]}" --python "$venv/bin/python" --require-hashes -r "$root/requirements/dev.txt" \
   || fail "the locked dependencies could not be installed; the lines above say which"
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e "$root" \
+"$venv/bin/uv" pip install --system-certs --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e "$root" \
   || fail "the project itself could not be installed into .venv; try make clean, then again"
