@@ -6,6 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from app.auth.rules import Role
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.embedded.valkey import free_port
@@ -16,6 +17,7 @@ from app.settings.production import WeakSettings
 from app.settings.telemetry import TelemetrySettings
 from tests.fixtures.database import PostgresServer
 from tests.fixtures.process import make_settings
+from tests.http.test_problem import assert_problem
 
 
 async def lifespan(application: Application, *, until: str = "lifespan.shutdown.complete") -> list[dict[str, Any]]:
@@ -139,6 +141,38 @@ async def test_a_database_that_is_away_shows_and_gives_nothing_away(
     assert "hunter2" not in answer.text
     assert "127.0.0.1" not in answer.text
     assert (await api.get("/healthz")).status_code == 200
+
+
+async def test_a_request_while_the_database_is_away_is_worth_a_retry(
+    api: httpx.AsyncClient,
+    resources: Resources,
+    database: Database,
+    broken_database: Database,
+    tokens: dict[Role, str],
+) -> None:
+    headers = {"authorization": tokens[Role.VIEWER]}
+    assert (await api.get("/v1/incidents", headers=headers)).status_code == 200
+    resources.provide(Database, broken_database)
+    try:
+        answer = await api.get("/v1/incidents", headers=headers)
+    finally:
+        resources.provide(Database, database)
+        await broken_database.dispose()
+    assert_problem(answer, status=503, code="database.unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert "hunter2" not in answer.text
+    assert "127.0.0.1" not in answer.text
+
+
+async def test_a_cursor_of_another_tenant_is_refused(
+    api: httpx.AsyncClient, tokens: dict[Role, str], other_tokens: dict[Role, str]
+) -> None:
+    # /v1/tokens lists the four tokens that the fixture made, so that there is a second page.
+    page = await api.get("/v1/tokens?limit=1", headers={"authorization": tokens[Role.ADMIN]})
+    path = f"/v1/tokens?limit=1&cursor={page.json()['next_cursor']}"
+    assert (await api.get(path, headers={"authorization": tokens[Role.ADMIN]})).status_code == 200
+    stolen = await api.get(path, headers={"authorization": other_tokens[Role.ADMIN]})
+    assert_problem(stolen, status=400, code="cursor.invalid")
 
 
 async def test_without_redis_the_process_stays_ready(
