@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from starlette.applications import Starlette
 
@@ -11,4 +12,5 @@ from app.embedded.servicedesk_standin import ServiceDeskStandIn
 
 def create_desk_app() -> Starlette:
     """This will return the stand-in, with its key from TOCSIN_DEMO_DESK_KEY."""
-    return ServiceDeskStandIn(technician_key=os.environ["TOCSIN_DEMO_DESK_KEY"]).app
+    # It forgets its tickets when it stops, and Tocsin does not: a number must not come twice.
+    return ServiceDeskStandIn(technician_key=os.environ["TOCSIN_DEMO_DESK_KEY"], first_number=int(time.time())).app

@@ -99,9 +99,9 @@ class StandInTicket:
 class ServiceDeskStandIn:
     """The application (``.app``), its tickets, and the switches that make it misbehave."""
 
-    def __init__(self, *, technician_key: str) -> None:
+    def __init__(self, *, technician_key: str, first_number: int = 1001) -> None:
         self._key = technician_key
-        self._serial = itertools.count(1)
+        self._serial = itertools.count(first_number)
         self.tickets: dict[str, StandInTicket] = {}
         self.switches = Switches()
         self.calls: list[str] = []
@@ -123,7 +123,7 @@ class ServiceDeskStandIn:
 
     def add_ticket(self, *, subject: str, description: str, ticket_id: str | None = None, **more: Any) -> StandInTicket:
         """This will create a ticket without a call."""
-        number = ticket_id or str(1000 + next(self._serial))
+        number = ticket_id or str(next(self._serial))
         ticket = StandInTicket(id=number, subject=subject, description=description, created_ms=_now_ms(), **more)
         self.tickets[number] = ticket
         return ticket
