@@ -15,8 +15,9 @@ from app.remediation.jobs.looking import look
 from app.remediation.models import RunRow
 from app.remediation.repository import runs
 from app.remediation.rules.conditions import judge
-from app.remediation.rules.document import AlertClause, CheckClause, CheckStep, Recovered
+from app.remediation.rules.document import CheckStep
 from app.remediation.rules.expression import parse_condition
+from app.remediation.rules.recovery import AlertClause, CheckClause, Recovered
 from app.remediation.rules.states import Outcome, StepState
 from app.remediation.rules.verification import Verdict, judge_samples, sample_of
 from app.remediation.service.ending import end_run, resolve_after_recovery

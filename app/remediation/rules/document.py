@@ -6,9 +6,11 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from app.remediation.rules.durations import Duration
+from app.remediation.rules.parts import Condition, Escalate, Part, Positive, Text
+from app.remediation.rules.recovery import Recovered
 from app.remediation.rules.spec import Risk
 
 STEP_KINDS = ("check", "act", "decide", "wait", "ask", "tell", "use")
@@ -29,32 +31,14 @@ def _key(value: str) -> str:
     return value
 
 
-def _in_a_row(value: object) -> object:
-    match = re.fullmatch(r"(\d{1,3}) in a row", value) if isinstance(value, str) else None
-    return int(match.group(1)) if match is not None else value
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        raise ValueError("must be longer than 0s")
-    return value
-
-
 Key: TypeAlias = Annotated[str, AfterValidator(_key)]
 Goto: TypeAlias = Annotated[
     str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="A step's name, verify or end_noop.")
 ]
-Positive: TypeAlias = Annotated[Duration, AfterValidator(_positive)]
-Condition: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
-Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=2000)]
 Values: TypeAlias = dict[str, Any]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=False)
-
-
-class Match(_Part):
+class Match(Part):
     """Which alerts the runbook is meant for; a rule decides whether it is really started."""
 
     alert: list[str] | str = Field(default_factory=list, description="Alert name(s).")
@@ -63,12 +47,12 @@ class Match(_Part):
     labels: dict[str, str] = Field(default_factory=dict, description="Labels that must have exactly these values.")
 
 
-class TargetSlot(_Part):
+class TargetSlot(Part):
     kind: str = Field(min_length=1, max_length=60)
     about: str = Field("", max_length=300)
 
 
-class Input(_Part):
+class Input(Part):
     """A typed parameter of a run."""
 
     type: Literal["int", "number", "string", "boolean"]
@@ -80,7 +64,7 @@ class Input(_Part):
     about: str = Field("", max_length=300)
 
 
-class Limits(_Part):
+class Limits(Part):
     """What a run may do at most.
 
     Attributes:
@@ -96,7 +80,7 @@ class Limits(_Part):
     run_timeout: Positive
 
 
-class Approval(_Part):
+class Approval(Part):
     """Consent of a person that one act needs; without ``when`` always."""
 
     when: Condition | None = None
@@ -105,18 +89,13 @@ class Approval(_Part):
     otherwise: Goto | None = Field(None, alias="else")
 
 
-class Escalate(_Part):
-    policy: str = Field("default", max_length=100)
-    reason: Text = "The runbook hands over to a person."
-
-
-class Undo(_Part):
+class Undo(Part):
     do: str
     arguments: Values = Field(default_factory=dict, alias="with")
     when: Literal["verify_failed"] = "verify_failed"
 
 
-class _Step(_Part):
+class _Step(Part):
     KIND: ClassVar[str]
 
     @property
@@ -156,7 +135,7 @@ class ActStep(_Step):
     then: Goto | None = None
 
 
-class Branch(_Part):
+class Branch(Part):
     condition: Condition = Field(alias="if")
     go: Goto
 
@@ -259,63 +238,7 @@ Step: TypeAlias = Annotated[
 ]
 
 
-class CheckClause(_Part):
-    """Repeats a check of the runbook and judges what it says now; ``before.<check>`` is what it said first."""
-
-    check: str
-    condition: Condition = Field(alias="is")
-
-
-class AlertClause(_Part):
-    alert: str = Field(min_length=1, max_length=500)
-    state: Literal["resolved"] = Field(alias="is")
-
-
-def _clause_of(value: Any) -> str | None:
-    if isinstance(value, _Part):
-        return f"{'check' if isinstance(value, CheckClause) else 'alert'}-clause"
-    found = [name for name in ("check", "alert") if isinstance(value, dict) and name in value]
-    return f"{found[0]}-clause" if len(found) == 1 else None
-
-
-Clause: TypeAlias = Annotated[
-    Annotated[CheckClause, Tag("check-clause")] | Annotated[AlertClause, Tag("alert-clause")],
-    Discriminator(
-        _clause_of,
-        custom_error_type="clause_kind",
-        custom_error_message="a clause is {check: step, is: condition} or {alert: name, is: resolved}",
-    ),
-]
-
-
-class IfNot(_Part):
-    undo: Literal[False] = False
-    escalate: Escalate = Escalate(reason="The runbook ran and the trouble is still there.")
-
-
-class IfUnknown(_Part):
-    escalate: Escalate = Escalate(reason="It could not be verified whether the runbook helped.")
-
-
-class Recovered(_Part):
-    """How recovery is judged, apart from whether the steps worked.
-
-    Attributes:
-        after: Pause before the first sample.
-        need: Samples in a row that must all be good.
-    """
-
-    after: Duration = timedelta(0)
-    every: Positive
-    duration: Positive = Field(alias="for")
-    need: Annotated[int, BeforeValidator(_in_a_row), Field(ge=1, le=100)] = 2
-    all: list[Clause] = Field(min_length=1, max_length=10)
-    then: Literal["resolve", "leave_open"] = "resolve"
-    if_not: IfNot = IfNot()
-    if_unknown: IfUnknown = IfUnknown()
-
-
-class Document(_Part):
+class Document(Part):
     """A whole runbook."""
 
     runbook: str = Field(pattern=f"^{_SLUG}$", max_length=80)

@@ -11,7 +11,6 @@ from app.remediation.rules.conditions import check_condition, lookup_type
 from app.remediation.rules.document import (
     VERIFY,
     ActStep,
-    AlertClause,
     AskStep,
     CheckStep,
     DecideStep,
@@ -33,6 +32,7 @@ from app.remediation.rules.expression import (
     Not,
     Reference,
 )
+from app.remediation.rules.recovery import AlertClause
 from app.remediation.rules.refusals import Finding, Subject
 from app.remediation.rules.substitution import references_in, type_of_value
 from app.remediation.rules.text import Path
