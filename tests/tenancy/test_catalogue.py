@@ -21,7 +21,9 @@ async def test_the_migrated_database_has_no_hole(database: Database) -> None:
 async def test_the_tables_that_hold_tenants_rows_are_seen(database: Database) -> None:
     async with database.app.connect() as connection:
         tables = await tenant_tables(connection)
-    assert {"jobs", "effects", "incidents", "alerts", "deliveries", "sources", "api_tokens", "audit_entries"} <= set(tables)
+    assert {"jobs", "effects", "incidents", "alerts", "deliveries", "sources", "api_tokens", "audit_entries"} <= set(
+        tables
+    )
     assert tables["tenants"] == "id"
 
 
@@ -54,7 +56,11 @@ MUTATIONS = {
         "leak",
     ),
     "a granted truncate": ("grant truncate on jobs to tocsin_app", "too_much_right", "truncate jobs"),
-    "a table of the system role's": ("grant select on jobs to tocsin_system", "too_much_right", "tocsin_system may select"),
+    "a table of the system role's": (
+        "grant select on jobs to tocsin_system",
+        "too_much_right",
+        "tocsin_system may select",
+    ),
     "a new definer function": (
         "create function public.leak() returns bigint language sql security definer as 'select count(*) from jobs'",
         "too_much_right",
