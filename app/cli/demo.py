@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from app.cli.up import DEFAULT_PORT, DataDir, Port, run
@@ -11,6 +14,12 @@ app = typer.Typer()
 
 
 @app.command()
-def demo(data_dir: DataDir = DEFAULT, port: Port = DEFAULT_PORT) -> None:
+def demo(
+    data_dir: DataDir = DEFAULT,
+    port: Port = DEFAULT_PORT,
+    picture: Annotated[
+        Path | None, typer.Option(help="Also write what the terminal showed, as SVG.", hidden=True)
+    ] = None,
+) -> None:
     """Start Tocsin, show the main job and exit: 0 only when every step was seen."""
-    raise typer.Exit(run(data_dir, port, demo=True, stay=False))
+    raise typer.Exit(run(data_dir, port, demo=True, stay=False, picture=picture))

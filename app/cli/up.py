@@ -15,7 +15,7 @@ from app.embedded.demo import Demo
 from app.embedded.folder import DEFAULT, DataFolder, FolderInUse
 from app.embedded.narration import ConsoleNarrator, show_summary
 from app.embedded.postgres import EmbeddedServerFailed
-from app.embedded.seed import DemoState, ensure_contents, ensure_tenant
+from app.embedded.seed import DemoState, SeedFailed, ensure_contents, ensure_tenant
 from app.embedded.stack import Ports, Stack, StackNotReady
 
 app = typer.Typer()
@@ -35,13 +35,16 @@ def up(
     raise typer.Exit(run(data_dir, port, demo=demo, stay=True))
 
 
-def run(data_dir: Path, port: int, *, demo: bool, stay: bool) -> int:
+def run(data_dir: Path, port: int, *, demo: bool, stay: bool, picture: Path | None = None) -> int:
     """This will run the stack and return the exit status; errors become one line that says what to do."""
-    console = Console()
+    console = Console() if picture is None else Console(record=True, width=110, force_terminal=True)
     try:
         with DataFolder(data_dir) as folder, ConsoleNarrator(console) as narrator:
-            return asyncio.run(_run(folder.path, port, narrator, demo=demo, stay=stay))
-    except (FolderInUse, EmbeddedServerFailed, StackNotReady, PermissionError) as error:
+            status = asyncio.run(_run(folder.path, port, narrator, demo=demo, stay=stay))
+        if picture is not None:
+            picture.write_text(console.export_svg(title="make up"))
+        return status
+    except (FolderInUse, EmbeddedServerFailed, StackNotReady, SeedFailed, PermissionError) as error:
         console.print(f"[red]tocsin up:[/red] {error}", highlight=False, soft_wrap=True)
         return 1
 

@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.panel import Panel
 from rich.status import Status
 
 from app.embedded.demo import Facts
@@ -32,7 +31,7 @@ class ConsoleNarrator:
     def began(self, title: str) -> None:
         """This will show a spinner with the step's title."""
         self._quiet()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.record:
             self._status = self.console.status(f"{title} …")
             self._status.start()
 
@@ -41,7 +40,7 @@ class ConsoleNarrator:
         self._quiet()
         self.console.print(f"[green]✓[/green] {title} [dim]({seconds:.1f} s)[/dim]", highlight=False)
         if detail:
-            self.console.print(f"  [dim]{detail}[/dim]", highlight=False)
+            self.console.print(f"  [dim]{detail}[/dim]", highlight=False, soft_wrap=True)
 
     def missed(self, title: str, reason: str) -> None:
         """This will print the step with a cross and what was seen instead."""
@@ -62,14 +61,20 @@ class ConsoleNarrator:
 
 def show_summary(console: Console, stack: Stack, state: DemoState, facts: Facts, *, first_time: bool) -> None:
     """This will print where everything is and what to try by hand."""
-    where = [f"API        {stack.api_url}  (interactive pages: {stack.api_url}/docs)"]
+    where = [("API", f"{stack.api_url}  (interactive pages: {stack.api_url}/docs)")]
     where += [
-        f"Metrics    http://127.0.0.1:{stack.ports.metrics + n}/metrics  ({name})" for n, name in enumerate(_PROCESSES)
+        (f"{name} metrics", f"http://127.0.0.1:{stack.ports.metrics + number}/metrics")
+        for number, name in enumerate(_PROCESSES)
     ]
-    where += [f"Data       {stack.folder}", f"PostgreSQL {stack.postgres.data_path}", f"Logs       {stack.logs}"]
-    for name, trace_id in facts.trace_ids.items():
-        where.append(f"Trace      {trace_id}  ({name})")
-    console.print(Panel("\n".join(where), title="Tocsin is up", border_style="green", highlight=False))
+    where += [("data", str(stack.folder)), ("PostgreSQL", str(stack.postgres.data_path)), ("logs", str(stack.logs))]
+    where += [(f"trace of {name.replace('_', ' ')}", trace_id) for name, trace_id in facts.trace_ids.items()]
+    console.print("\n[bold green]Tocsin is up[/bold green]")
+    for label, value in where:
+        # Never wrapped: what is shown is there to be copied.
+        console.print(f"  [dim]{label:<24}[/dim]{value}", highlight=False, soft_wrap=True)
+    if console.record:
+        # A picture is for everybody; the lines below hold secrets.
+        return
     source = state.sources["alertmanager"]
     auth = f"Authorization: Bearer {state.admin_token}"
     lines = [
@@ -80,9 +85,8 @@ def show_summary(console: Console, stack: Stack, state: DemoState, facts: Facts,
         f"curl -X POST {stack.api_url}{source['url_path']} -H 'Authorization: Bearer {source['secret']}' \\\n"
         '  -d \'{"version":"4","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"TryMe"}}]}\'',
     ]
-    console.print("Try by hand:", style="bold")
+    console.print("\nTry by hand", style="bold")
     for line in lines:
-        # Plain output: a wrapped curl line cannot be copied.
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if first_time:
         console.print(

@@ -34,6 +34,10 @@ STATE_FILE = "demo.json"
 SERVICE_ALERT = "DemoServiceDown"
 
 
+class SeedFailed(RuntimeError):
+    """The API refused what the demo tenant needs; the message holds its answer."""
+
+
 @dataclass
 class DemoState:
     """What the demo knows of its tenant.
