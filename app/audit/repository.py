@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.audit.models import AuditHeadRow, AuditRow
@@ -58,13 +58,13 @@ async def list_entries(
     return (await session.execute(statement.order_by(AuditRow.seq.desc()).limit(limit))).scalars().all()
 
 
-async def stream_entries(session: TenantSession) -> AsyncIterator[AuditRow]:
-    """This will yield the whole chain in order, a bounded number of rows in memory."""
+async def stream_entries(session: TenantSession, *, up_to: int) -> AsyncIterator[AuditRow]:
+    """This will yield the chain in order up to the given seq, a bounded number of rows in memory."""
     last = 0
     while True:
         statement = (
             select(AuditRow)
-            .where(AuditRow.tenant_id == session.tenant_id, AuditRow.seq > last)
+            .where(AuditRow.tenant_id == session.tenant_id, AuditRow.seq > last, AuditRow.seq <= up_to)
             .order_by(AuditRow.seq)
             .limit(BATCH)
         )
@@ -77,6 +77,17 @@ async def stream_entries(session: TenantSession) -> AsyncIterator[AuditRow]:
         session.expunge_all()
 
 
-async def find_head(session: TenantSession) -> AuditHeadRow | None:
-    statement = select(AuditHeadRow).where(AuditHeadRow.tenant_id == session.tenant_id)
-    return (await session.execute(statement)).scalar_one_or_none()
+async def find_head(session: TenantSession) -> tuple[int, bytes]:
+    """This will return the last seq and hash that were written, without locking the chain."""
+    statement = select(AuditHeadRow.seq, AuditHeadRow.hash).where(AuditHeadRow.tenant_id == session.tenant_id)
+    row = (await session.execute(statement)).one_or_none()
+    return (row.seq, row.hash) if row is not None else (0, GENESIS)
+
+
+async def find_beyond_head(session: TenantSession) -> int | None:
+    """This will return the first seq that the head does not know of; one statement, so one snapshot of both."""
+    head = select(AuditHeadRow.seq).where(AuditHeadRow.tenant_id == session.tenant_id).scalar_subquery()
+    statement = select(func.min(AuditRow.seq)).where(
+        AuditRow.tenant_id == session.tenant_id, AuditRow.seq > func.coalesce(head, 0)
+    )
+    return (await session.execute(statement)).scalar_one()

@@ -97,9 +97,13 @@ async def list_entries(
 
 
 async def verify_chain(session: TenantSession) -> VerifyReport:
-    """This will walk the tenant's whole chain and report the first missing, changed or cut-off entry."""
+    """This will walk the tenant's chain and report the first missing, changed, cut-off or stray entry.
+
+    The head is read first and the walk ends there: entries that are written meanwhile are no break.
+    """
+    head_seq, head_hash = await repository.find_head(session)
     prev_hash, count = GENESIS, 0
-    async for row in repository.stream_entries(session):
+    async for row in repository.stream_entries(session, up_to=head_seq):
         entry = Entry(**{name: getattr(row, name) for name in Entry.__dataclass_fields__})
         broken = find_break(
             entry, prev_hash=prev_hash, stored_prev=row.prev_hash, stored_hash=row.hash, expected_seq=count + 1
@@ -107,7 +111,9 @@ async def verify_chain(session: TenantSession) -> VerifyReport:
         if broken is not None:
             return VerifyReport(count, broken)
         prev_hash, count = row.hash, count + 1
-    head = await repository.find_head(session)
-    if (head.seq if head else 0) != count or (head is not None and head.hash != prev_hash):
-        return VerifyReport(count, f"the trail ends at entry {count}, but {head.seq if head else 0} were written")
-    return VerifyReport(count, None)
+    if count != head_seq:
+        return VerifyReport(count, f"the trail ends at entry {count}, but {head_seq} were written")
+    if prev_hash != head_hash:
+        return VerifyReport(count, f"entry {count} is not the one that was written last: the head's hash differs")
+    stray = await repository.find_beyond_head(session)
+    return VerifyReport(count, f"entry {stray} was not written by Tocsin: the head does not know it" if stray else None)
