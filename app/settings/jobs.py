@@ -18,7 +18,9 @@ class JobSettings(BaseModel):
         30.0, gt=0, description="Seconds a published job may wait before it is sent again."
     )
     lease_s: float = Field(
-        60.0, ge=10, description="Seconds a claim holds without renewal; a lost worker's job waits this long for the next."
+        60.0,
+        ge=10,
+        description="Seconds a claim holds without renewal; a lost worker's job waits this long for the next.",
     )
     lease_slack_s: float = Field(10.0, ge=0, description="Seconds added before an effect of a lost worker is judged.")
     park_s: float = Field(
