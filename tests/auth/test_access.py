@@ -39,24 +39,26 @@ def forget(resources: Resources) -> None:
     resources.get(TokenLookup)._known.clear()
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        None,
-        "",
-        "Bearer",
-        "Bearer ",
-        "Bearer  ",
-        "Basic dXNlcjpwYXNz",
-        "ApiKey ",
-        "Bearer null",
-        f"Bearer {generate_token()}",
-        f"Bearer {generate_token('tco')}",
-        f"Token {generate_token()}",
-        "Bearer " + "x" * 5000,
-    ],
-)
-async def test_every_bad_credential_gets_the_same_401(api: httpx.AsyncClient, header: str | None) -> None:
+# Named, as tokens are drawn anew in every process and would give each test process names of its own.
+BAD_CREDENTIALS: dict[str, str | None] = {
+    "none": None,
+    "empty": "",
+    "scheme only": "Bearer",
+    "blank": "Bearer ",
+    "two blanks": "Bearer  ",
+    "basic": "Basic dXNlcjpwYXNz",
+    "other scheme": "ApiKey ",
+    "null": "Bearer null",
+    "unknown token": f"Bearer {generate_token()}",
+    "unknown operator": f"Bearer {generate_token('tco')}",
+    "wrong scheme": f"Token {generate_token()}",
+    "long": "Bearer " + "x" * 5000,
+}
+
+
+@pytest.mark.parametrize("credential", BAD_CREDENTIALS)
+async def test_every_bad_credential_gets_the_same_401(api: httpx.AsyncClient, credential: str) -> None:
+    header = BAD_CREDENTIALS[credential]
     answer = await api.get("/v1/me", headers={} if header is None else {"Authorization": header})
     reference = await api.get("/v1/me")
     assert answer.status_code == reference.status_code == 401
