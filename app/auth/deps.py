@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -88,31 +88,59 @@ class OperatorPrincipal:
         return Actor(kind=ActorKind.OPERATOR, id=str(self.token_id), name=self.name)
 
 
-class TokenLookup:
-    """Finds tokens by hash, with a small memory. One per process."""
+Found = FoundToken | FoundOperator | None
+_Memory = OrderedDict[bytes, tuple[float, Found]]
 
-    def __init__(self, database: Database, *, pepper: bytes) -> None:
+
+class TokenLookup:
+    """Finds tokens by hash, with a small memory. One per process.
+
+    Args:
+        database: Asked through the system role's two look-up functions only.
+        pepper: Key of the tokens' hashes.
+        ticks: Seconds on a clock that never goes back.
+        size: Tokens remembered, and as many strangers' besides.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        pepper: bytes,
+        ticks: Callable[[], float] = time.monotonic,
+        size: int = CACHE_SIZE,
+    ) -> None:
         self._database = database
         self._pepper = pepper
-        self._known: OrderedDict[bytes, tuple[float, FoundToken | FoundOperator | None]] = OrderedDict()
+        self._ticks = ticks
+        self._size = size
+        # Apart, so that a flood of invented tokens cannot push the real ones out.
+        self._known: _Memory = OrderedDict()
+        self._strangers: _Memory = OrderedDict()
 
-    async def find(self, token: str) -> FoundToken | FoundOperator | None:
+    async def find(self, token: str) -> Found:
         """This will return what the token stands for, or None; expiry is the caller's to judge."""
         token_hash = hash_token(token, self._pepper)
-        known = self._known.get(token_hash)
-        if known is not None and time.monotonic() - known[0] < CACHE_TTL_S:
-            return known[1]
+        remembered = self._known.get(token_hash) or self._strangers.get(token_hash)
+        if remembered is not None and self._ticks() - remembered[0] < CACHE_TTL_S:
+            return remembered[1]
+        asked_at = self._ticks()
         async with system_session(self._database, reason="auth.find_token") as session:
-            found: FoundToken | FoundOperator | None
+            found: Found
             if token.startswith(f"{OPERATOR_PREFIX}_"):
                 found = await repository.find_operator(session, token_hash=token_hash)
             else:
                 found = await repository.find_token(session, token_hash=token_hash)
-        self._known[token_hash] = (time.monotonic(), found)
-        self._known.move_to_end(token_hash)
-        while len(self._known) > CACHE_SIZE:
-            self._known.popitem(last=False)
+        self._remember(token_hash, asked_at, found)
         return found
+
+    def _remember(self, token_hash: bytes, asked_at: float, found: Found) -> None:
+        for memory in (self._known, self._strangers):
+            memory.pop(token_hash, None)
+        memory = self._known if found is not None else self._strangers
+        memory[token_hash] = (asked_at, found)
+        while len(memory) > self._size:
+            memory.popitem(last=False)
 
 
 def _lookup(resources: Resources) -> TokenLookup:

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.auth.rules import Role
+from app.http.clock import Moment
 
 
 class TokenRequest(BaseModel):
@@ -17,7 +18,7 @@ class TokenRequest(BaseModel):
 
     name: str = Field(min_length=1, max_length=100, description="What it is for; shown in the audit trail.")
     role: Role
-    expires_at: datetime | None = Field(None, description="End of its life; leave it out for none.")
+    expires_at: Moment | None = Field(None, description="End of its life; leave it out for none.")
 
 
 class TokenView(BaseModel):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
-from pydantic import AfterValidator, AwareDatetime
 
 from app.core.errors import Invalid
+from app.http.clock import Moment
 from app.incidents.schemas import AlertStatus, IncidentState, PlainText, Severity
 from app.incidents.service import AlertFilter, IncidentFilter
 
@@ -22,16 +21,6 @@ class UnknownFilter(Invalid):
     code = "query.unknown_filter"
     title = "There is no such filter"
     hint = "The reference lists the filters of each list; everything else is refused."
-
-
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is out of range in UTC") from None
-
-
-At = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 def _refuse_unknown(request: Request, known: set[str]) -> None:
@@ -50,8 +39,8 @@ def _incident_filter(
     q: Annotated[
         PlainText | None, Query(min_length=1, max_length=200, description="Text in the title, in any case.")
     ] = None,
-    since: Annotated[At | None, Query(description="Opened at or after this time, with its offset.")] = None,
-    until: Annotated[At | None, Query(description="Opened before this time, with its offset.")] = None,
+    since: Annotated[Moment | None, Query(description="Opened at or after this time, with its offset.")] = None,
+    until: Annotated[Moment | None, Query(description="Opened before this time, with its offset.")] = None,
 ) -> IncidentFilter:
     _refuse_unknown(request, {"state", "severity", "source", "assignee", "q", "since", "until"})
     return IncidentFilter(

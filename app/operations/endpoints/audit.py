@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,6 +9,7 @@ from fastapi import APIRouter, Query
 from app.audit import service
 from app.audit.schemas import AuditEntryView
 from app.auth.deps import Admin, TenantTx
+from app.http.clock import Moment
 from app.http.pagination import CursorPage, InvalidCursor, PageParams
 from app.http.problem import problem_responses
 
@@ -23,7 +23,7 @@ async def list_audit(
     page: PageParams,
     actor: Annotated[str | None, Query(max_length=100, description="The actor's id, a token's id for example.")] = None,
     action: Annotated[str | None, Query(max_length=100, description="Exact action, as incident.acknowledged.")] = None,
-    since: Annotated[datetime | None, Query(description="Entries from this time on.")] = None,
+    since: Annotated[Moment | None, Query(description="Entries from this time on.")] = None,
 ) -> CursorPage[AuditEntryView]:
     rows = await service.list_entries(
         session, actor=actor, action=action, since=since, before_seq=page.after, limit=page.limit + 1
