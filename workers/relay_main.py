@@ -19,6 +19,7 @@ from app.observability.metrics import serve_metrics
 from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from workers.celery_app import make_celery
+from workers.isolation import IsolationWatch
 from workers.publisher import CeleryPublisher
 from workers.relay import Relay, Sweep, purge_finished
 
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 def standard_sweeps(settings: Settings) -> list[Sweep]:
-    """This will return the repairs that run beside the relay's own: stranded deliveries, old keys, old jobs."""
+    """This will return what runs beside the relay's own repairs: stranded deliveries, old rows, the watch on isolation."""
 
     async def stranded_deliveries(session: SystemSession) -> None:
         await session.execute(
@@ -37,12 +38,13 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
     async def old_rows(session: SystemSession) -> None:
         await purge_finished(session, keep=timedelta(days=settings.jobs.keep_finished_days))
         await session.execute(text("select tocsin_private.expire_replay_keys(:limit)"), {"limit": 1000})
+        await session.execute(text("select tocsin_private.expire_idempotency_keys(:limit)"), {"limit": 1000})
         await session.execute(
             text("select tocsin_private.purge_deliveries(clock_timestamp() - cast(:keep as interval), :limit)"),
             {"keep": timedelta(days=settings.ingest.delivery_retention_days), "limit": 1000},
         )
 
-    return [stranded_deliveries, old_rows]
+    return [stranded_deliveries, old_rows, IsolationWatch()]
 
 
 async def serve(settings: Settings) -> None:

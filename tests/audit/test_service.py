@@ -152,6 +152,11 @@ TAMPERING = {
         "entry 5 was changed",
         4,
     ),
+    "an edit that is hashed anew": (
+        "update audit_entries set subject = 'x', hash = sha256('x'::bytea) where tenant_id = $1 and seq = 5",
+        "entry 5 was changed",
+        4,
+    ),
     "a deletion": ("delete from audit_entries where tenant_id = $1 and seq = 3", "entry 3 is missing", 2),
     "a cut-off tail and a head that was moved back": (
         "with gone as (delete from audit_entries where tenant_id = $1 and seq = 5 returning 1), "
