@@ -38,10 +38,17 @@ class Deed:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """The result of walking a chain: how many entries hold, and the first break, if any."""
+    """The result of walking a chain: how many entries hold, and the first break, if any.
+
+    Attributes:
+        entries: Entries that hold, from the first on.
+        broken: What is wrong with the next one, or None.
+        head: Hash of the last entry that holds; kept elsewhere, it shows later that the chain was not written anew.
+    """
 
     entries: int
     broken: str | None
+    head: bytes = field(default=GENESIS, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -109,11 +116,13 @@ async def verify_chain(session: TenantSession) -> VerifyReport:
             entry, prev_hash=prev_hash, stored_prev=row.prev_hash, stored_hash=row.hash, expected_seq=count + 1
         )
         if broken is not None:
-            return VerifyReport(count, broken)
+            return VerifyReport(count, broken, prev_hash)
         prev_hash, count = row.hash, count + 1
     if count != head_seq:
-        return VerifyReport(count, f"the trail ends at entry {count}, but {head_seq} were written")
+        return VerifyReport(count, f"the trail ends at entry {count}, but {head_seq} were written", prev_hash)
     if prev_hash != head_hash:
-        return VerifyReport(count, f"entry {count} is not the one that was written last: the head's hash differs")
+        broken = f"entry {count} is not the one that was written last: the head's hash differs"
+        return VerifyReport(count, broken, prev_hash)
     stray = await repository.find_beyond_head(session)
-    return VerifyReport(count, f"entry {stray} was not written by Tocsin: the head does not know it" if stray else None)
+    broken = f"entry {stray} was not written by Tocsin: the head does not know it" if stray else None
+    return VerifyReport(count, broken, prev_hash)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import typer
 
+from app.audit.service import VerifyReport
+
 app = typer.Typer(help="Check the audit trail.", no_args_is_help=True, add_completion=False)
 
 
@@ -23,6 +25,12 @@ def verify(
     """Walk each tenant's hash chain; exits 1 when an entry is missing, changed or cut off."""
     if not asyncio.run(_verify(tenant)):
         raise typer.Exit(1)
+
+
+def _in_words(report: VerifyReport) -> str:
+    if report.broken is not None:
+        return f"BROKEN, {report.broken}"
+    return f"whole, {report.entries} entries, the last with hash {report.head.hex()}"
 
 
 async def _verify(only: UUID | None) -> bool:
@@ -46,9 +54,7 @@ async def _verify(only: UUID | None) -> bool:
                 async with tenant_session(database, TenantId(tenant_id)) as tenant:
                     report = await verify_chain(tenant)
                 whole = whole and report.ok
-                typer.echo(
-                    f"{name}: {f'BROKEN, {report.broken}' if report.broken else f'whole, {report.entries} entries'}"
-                )
+                typer.echo(f"{name}: {_in_words(report)}")
             if only is not None or len(page) < 500:
                 return whole
             after = page[-1][0]

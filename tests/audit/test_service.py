@@ -42,6 +42,16 @@ async def test_entries_are_numbered_without_gap_and_whole(session: TenantSession
     assert await verify_chain(session) == VerifyReport(4, None)
 
 
+async def test_the_report_names_the_head_to_keep_elsewhere(session: TenantSession) -> None:
+    heads = []
+    for _ in range(2):
+        await record_many(session, deeds(1), now=MONDAY_NOON)
+        heads.append((await verify_chain(session)).head)
+        last = await session.execute(text("select hash from audit_entries order by seq desc limit 1"))
+        assert heads[-1] == last.scalar_one()
+    assert heads[0] != heads[1]
+
+
 async def test_an_empty_trail_is_whole(session: TenantSession) -> None:
     assert await verify_chain(session) == VerifyReport(0, None)
 

@@ -14,6 +14,7 @@ from app.core.ids import JobId, TenantId
 from app.core.jobs import JobRegistry, PermanentJobError
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.db.jobs.context import JobContext
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession, tenant_session
 from app.main import create_app
@@ -39,7 +40,7 @@ class Desk:
         self.registry = JobRegistry()
         self.registry.transactional(Note)(self._handle)
 
-    async def _handle(self, session: TenantSession, job: Note) -> None:
+    async def _handle(self, session: TenantSession, job: Note, ctx: JobContext) -> None:
         if self.broken:
             raise PermanentJobError("the target is gone")
         self.done.append(job.text)
