@@ -31,25 +31,26 @@ def test_one_wrong_character_is_noticed_before_any_look_up(position: int, charac
     assert is_well_formed(changed) == (changed == TOKEN)
 
 
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        "",
-        TOKEN[:-1],
-        TOKEN + "0",
-        TOKEN + "\n",
-        TOKEN + "=",
-        " " + TOKEN,
-        TOKEN.swapcase(),
-        TOKEN.replace("tcs_", "TCS_"),
-        TOKEN.replace("tcs_", "tcx_"),
-        TOKEN.replace("tcs_", "tcs_tcs_"),
-        TOKEN[:10] + "\x00" + TOKEN[11:],
-        TOKEN[:10] + "\u0660" + TOKEN[11:],
-    ],
-)
-def test_a_token_has_one_spelling(spelling: str) -> None:
-    assert not is_well_formed(spelling)
+# Named, as the token is drawn anew in every test process.
+SPELLINGS = {
+    "empty": "",
+    "shortened": TOKEN[:-1],
+    "lengthened": TOKEN + "0",
+    "with a line end": TOKEN + "\n",
+    "padded": TOKEN + "=",
+    "with a blank": " " + TOKEN,
+    "in the other case": TOKEN.swapcase(),
+    "upper-case prefix": TOKEN.replace("tcs_", "TCS_"),
+    "other prefix": TOKEN.replace("tcs_", "tcx_"),
+    "prefix twice": TOKEN.replace("tcs_", "tcs_tcs_"),
+    "with a NUL": TOKEN[:10] + "\x00" + TOKEN[11:],
+    "with a foreign digit": TOKEN[:10] + "\u0660" + TOKEN[11:],
+}
+
+
+@pytest.mark.parametrize("how", SPELLINGS)
+def test_a_token_has_one_spelling(how: str) -> None:
+    assert not is_well_formed(SPELLINGS[how])
 
 
 def test_the_hash_needs_the_pepper() -> None:
