@@ -56,6 +56,28 @@ async def add_operator(
     )
 
 
+@dataclass(frozen=True)
+class OperatorTokenFacts:
+    """An operator's token as it is listed: never its text."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def list_operators(session: SystemSession, *, limit: int) -> Sequence[OperatorTokenFacts]:
+    found = await session.execute(text("select * from tocsin_private.list_operator_tokens(:limit)"), {"limit": limit})
+    return [OperatorTokenFacts(**row._asdict()) for row in found.all()]
+
+
+async def revoke_operator(session: SystemSession, *, token_id: UUID, now: datetime) -> bool:
+    """This will end an operator's token; False where there is none that is alive."""
+    statement = text("select tocsin_private.revoke_operator_token(:id, :now)")
+    return bool((await session.execute(statement, {"id": token_id, "now": now})).scalar_one())
+
+
 async def list_tokens(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[ApiTokenRow]:
     """This will return tokens, newest first."""
     statement = select(ApiTokenRow).where(ApiTokenRow.tenant_id == session.tenant_id)

@@ -11,6 +11,7 @@ from uuid import UUID
 from app.audit.service import record
 from app.auth import repository
 from app.auth.models import ApiTokenRow
+from app.auth.repository import OperatorTokenFacts
 from app.auth.rules import OPERATOR_PREFIX, SHOWN_PREFIX, Role, generate_token, hash_token
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
@@ -126,3 +127,18 @@ async def create_operator_token(
         session, token_id=token_id, name=name, token_hash=hash_token(token, pepper), expires_at=expires_at
     )
     return TokenId(token_id), token
+
+
+async def list_operator_tokens(session: SystemSession, *, limit: int) -> Sequence[OperatorTokenFacts]:
+    """This will return operators' tokens, newest first; never their text."""
+    return await repository.list_operators(session, limit=limit)
+
+
+async def revoke_operator_token(session: SystemSession, *, token_id: UUID, now: datetime) -> None:
+    """This will end an operator's token; running processes notice within their look-up cache's few seconds.
+
+    Raises:
+        TokenNotFound: There is none of this id that is alive.
+    """
+    if not await repository.revoke_operator(session, token_id=token_id, now=now):
+        raise TokenNotFound

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
@@ -13,7 +14,10 @@ from rich.table import Table
 
 from app.auth.rules import Role
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.db.system import SystemSession
 from app.db.tenancy import TenantSession
+
+T = TypeVar("T")
 
 app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True, add_completion=False)
 
@@ -74,23 +78,56 @@ def revoke(tenant: Tenant, token_id: Annotated[UUID, typer.Argument(help="The to
 def create_operator(name: Annotated[str, typer.Argument(help="Who will use it.")], days: Days = 90) -> None:
     """Make a platform operator's token: it administers tenants and sees no tenant's data."""
     from app.auth.service import create_operator_token, pepper_of
+    from app.settings import Settings
+
+    expires_at = now() + timedelta(days=days) if days else None
+
+    async def work(session: SystemSession) -> tuple[UUID, str]:
+        return await create_operator_token(session, pepper=pepper_of(Settings()), name=name, expires_at=expires_at)
+
+    token_id, token = _as_system("cli.create_operator_token", work)
+    typer.echo(f"id: {token_id}\noperator token (shown this once): {token}")
+
+
+@app.command("list-operators")
+def list_operators() -> None:
+    """List platform operators' tokens, newest first; never their text."""
+    from app.auth.service import list_operator_tokens
+
+    table = Table("id", "name", "created", "expires", "revoked")
+    for row in _as_system("cli.list_operator_tokens", lambda session: list_operator_tokens(session, limit=200)):
+        moments = (row.created_at, row.expires_at, row.revoked_at)
+        table.add_row(str(row.id), row.name, *(m.isoformat(timespec="seconds") if m else "" for m in moments))
+    Console().print(table)
+
+
+@app.command("revoke-operator")
+def revoke_operator(token_id: Annotated[UUID, typer.Argument(help="The operator token's id.")]) -> None:
+    """End a platform operator's token; running processes notice within five seconds."""
+    from app.auth.service import revoke_operator_token
+
+    _as_system(
+        "cli.revoke_operator_token", lambda session: revoke_operator_token(session, token_id=token_id, now=now())
+    )
+    typer.echo(f"operator token {token_id} is revoked")
+
+
+def _as_system(reason: str, work: Callable[[SystemSession], Awaitable[T]]) -> T:
+    from app.core.errors import TocsinError
     from app.db.engine import Database
     from app.db.system import system_session
     from app.settings import Settings
 
-    async def run() -> None:
-        settings = Settings()
-        database = Database.from_settings(settings.database)
+    async def run() -> T:
+        database = Database.from_settings(Settings().database)
         try:
-            async with system_session(database, reason="cli.create_operator_token") as session:
-                token_id, token = await create_operator_token(
-                    session,
-                    pepper=pepper_of(settings),
-                    name=name,
-                    expires_at=now() + timedelta(days=days) if days else None,
-                )
+            async with system_session(database, reason=reason) as session:
+                return await work(session)
         finally:
             await database.dispose()
-        typer.echo(f"id: {token_id}\noperator token (shown this once): {token}")
 
-    asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except TocsinError as error:
+        typer.secho(f"{error.title}: {error.detail}. {error.hint}".strip(), fg="red", err=True)
+        raise typer.Exit(1) from None
