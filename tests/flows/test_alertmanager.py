@@ -39,7 +39,7 @@ async def test_firing_repeat_and_resolved_make_one_incident(
 
         async def repeated() -> bool:
             # As Prometheus does at each evaluation. Alertmanager's repeat then differs from its first notification; one
-            # of the very same bytes within ten minutes would be a delivery that came twice, and change nothing.
+            # of the very same bytes within the replay window would be a delivery that came twice, and change nothing.
             await tell(alertmanager, used="98 %")
             alerts = (await flow.get("/v1/alerts"))["items"]
             return len(alerts) == 1 and alerts[0]["count"] >= 2

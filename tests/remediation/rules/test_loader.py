@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from app.remediation.actions import catalogue
 from app.remediation.library import shipped
 from app.remediation.rules.document import STEP_KINDS, runbook_schema
-from app.remediation.rules.loader import LoadedRunbook, RunbookRefused, canonical, load_runbook
+from app.remediation.rules.loader import LoadedRunbook, canonical, load_runbook
+from app.remediation.rules.text import RunbookRefused
 
 GOOD = """
 runbook: mend-web
