@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,7 +12,7 @@ from starlette.routing import Route
 from app.core.clock import SystemClock
 from app.embedded.breakable import create_breakable
 from app.net.signing import get_profile, sign
-from tests.fixtures.otlp import OtlpReceiver
+from tests.fixtures.otlp import OtlpReceiver, ReceivedSpan
 from tests.fixtures.servicedesk import ServedDesk, serve
 from tests.fixtures.wait import wait_until
 from tests.flows.conftest import FlowTenant
@@ -66,10 +65,10 @@ async def test_an_alerts_trace_reaches_from_the_webhook_to_the_verified_repair(
         return {"runbook check", "runbook act", "runbook verify", "outbound.request"} <= names
 
     await wait_until(whole, timeout_s=15, what=f"the spans arrive: {[s.name for s in otlp.spans(trace_id=trace_id)]}")
+    await assert_is_one_tree(otlp, trace_id)
     spans = otlp.spans(trace_id=trace_id)
     assert {span.service for span in spans} == {"tocsin-api", "tocsin-worker"}
     assert not any(span.failed for span in spans), [span for span in spans if span.failed]
-    assert_is_one_tree(otlp, trace_id)
 
 
 async def test_a_tickets_trace_reaches_from_the_webhook_to_the_note(
@@ -94,14 +93,18 @@ async def test_a_tickets_trace_reaches_from_the_webhook_to_the_note(
         return any(span.name == "job enhancement.enhance_ticket" for span in otlp.spans(trace_id=trace_id))
 
     await wait_until(seen, timeout_s=15, what="the enhancement's span arrives")
-    await asyncio.sleep(0)
-    assert_is_one_tree(otlp, trace_id)
+    await assert_is_one_tree(otlp, trace_id)
 
 
-def assert_is_one_tree(otlp: OtlpReceiver, trace_id: str) -> None:
-    """Every span but the first hangs below another of the same trace."""
-    spans = otlp.spans(trace_id=trace_id)
-    known = {span.span_id for span in spans}
-    roots = [span for span in spans if span.parent_id not in known]
-    assert len(roots) == 1, [(span.name, span.parent_id) for span in roots]
-    assert roots[0].service == "tocsin-api"
+async def assert_is_one_tree(otlp: OtlpReceiver, trace_id: str) -> None:
+    """Every span but the first hangs below another of the same trace; a parent ends, and is exported, after its children."""
+
+    def roots() -> list[ReceivedSpan]:
+        spans = otlp.spans(trace_id=trace_id)
+        known = {span.span_id for span in spans}
+        return [span for span in spans if span.parent_id not in known]
+
+    await wait_until(
+        lambda: len(roots()) == 1, timeout_s=15, what=f"one root: {[(s.name, s.parent_id) for s in roots()]}"
+    )
+    assert roots()[0].service == "tocsin-api"
