@@ -24,11 +24,12 @@ from app.core.jobs import JobRegistry, PermanentJobError, Registration
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.jobs.context import JobContext, RetryLater
-from app.db.jobs.lease import ClaimedJob, LeaseLost, claim
+from app.db.jobs.lease import ClaimedJob, LeaseLost
 from app.db.tenancy import tenant_session
 from app.observability.metrics import counter, gauge, histogram
 from app.observability.tracing import span_from
 from app.settings.jobs import JobSettings
+from workers.claims import Claims
 
 log = structlog.get_logger(__name__)
 
@@ -71,17 +72,16 @@ class JobRunner:
         self._registry = registry
         self._settings = settings
         self._clock = clock
-        self._worker_id = worker_id
+        self._claims = Claims(database=database, worker=worker_id, lease_s=settings.lease_s)
         self._rng = rng
 
     async def run(self, tenant_id: TenantId, job_id: UUID) -> Outcome:
         """This will claim the job and run it to an outcome; a job that is not there to be claimed is a duplicate."""
-        claimed_at = time.monotonic()
-        async with tenant_session(self._database, tenant_id) as session:
-            claimed = await claim(session, job_id=job_id, worker=self._worker_id, lease_s=self._settings.lease_s)
-        if claimed is None:
+        claim = await self._claims.claim(tenant_id, job_id)
+        if claim is None:
             RUNS.labels("unclaimed", Outcome.DUPLICATE.value).inc()
             return Outcome.DUPLICATE
+        claimed, claimed_at = claim.job, claim.asked_at
         registration = self._registry.find(claimed.kind)
         # An unknown kind is a stranger's text: it must not become a label value.
         kind = claimed.kind if registration is not None else "unknown"

@@ -44,6 +44,7 @@ DEFINER_FUNCTIONS = frozenset(
         "list_queue_pauses",
         "list_tenants",
         "list_workers",
+        "claim_jobs",
         "poll_published",
         "purge_deliveries",
         "purge_finished",

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, cast
 
+import asyncpg
 import orjson
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from app.settings.database import DatabaseSettings
+
+if TYPE_CHECKING:  # generic in its stubs only
+    DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    DriverConnection = asyncpg.Connection
+
+LOST_CONNECTION = (PoolTimeout, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What a statement that cannot be wrong in itself fails with: the connection is dead, refused, or none came free."""
+
+TRANSACTION = "tocsin.transaction"
+"""In a pooled connection's ``info`` from before its transaction begins until after it is committed."""
 
 
 def _dumps(value: object) -> str:
@@ -15,9 +33,13 @@ def _dumps(value: object) -> str:
 
 
 def make_engine(url: str, settings: DatabaseSettings, *, pool_size: int, overflow: int, name: str) -> AsyncEngine:
-    """This will build one engine whose sessions carry our time-outs and a readable application name."""
-    return create_async_engine(
+    """This will build one engine whose sessions carry our time-outs and a readable application name.
+
+    Its connections are in autocommit mode: whoever needs a transaction begins and commits it (``tenancy.py``).
+    """
+    engine = create_async_engine(
         url,
+        isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=overflow,
         pool_timeout=settings.pool_wait_s,
@@ -38,6 +60,22 @@ def make_engine(url: str, settings: DatabaseSettings, *, pool_size: int, overflo
             },
         },
     )
+    event.listen(engine.sync_engine, "reset", _leave_no_transaction)
+    return engine
+
+
+def _leave_no_transaction(connection: DBAPIConnection, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
+    """The pool's own rollback knows nothing of a transaction that SQLAlchemy did not begin.
+
+    The driver is not asked: after a cancelled begin it does not know yet. The roll-back waits for the answer.
+    """
+    if entry.info.pop(TRANSACTION, False) and not state.terminate_only:
+        connection.run_async(lambda driver: driver.execute("rollback"))
+
+
+def driver_of(connection: AsyncConnection) -> DriverConnection:
+    """This will return the driver's connection beneath, for the few hot statements where SQLAlchemy's share counts."""
+    return cast("DriverConnection", connection.sync_connection.connection.driver_connection)  # type: ignore[union-attr]
 
 
 class Database:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.engine import Database
+from app.db.engine import LOST_CONNECTION, Database, driver_of
 from app.db.tenancy import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
@@ -25,7 +26,7 @@ class SystemSession(AsyncSession):
 
 @asynccontextmanager
 async def system_session(database: Database, *, reason: str) -> AsyncIterator[SystemSession]:
-    """This will open a transaction as the system role and commit it at the end.
+    """This will open a session as the system role. Each call of a function is a transaction of its own.
 
     Args:
         reason: Static text that names the use; logged, so that each crossing of tenants is on record.
@@ -46,3 +47,21 @@ async def system_session(database: Database, *, reason: str) -> AsyncIterator[Sy
     finally:
         # Shielded: a cancelled request must still hand its connection back clean.
         await asyncio.shield(session.close())
+
+
+async def system_call(database: Database, statement: str, *arguments: object, reason: str) -> Sequence[tuple[Any, ...]]:
+    """This will run one statement of the driver's own form (``$1``) as a transaction of its own: a single round trip.
+
+    Args:
+        statement: A select from a function in ``tocsin_private``.
+        reason: As for ``system_session``.
+
+    Raises:
+        DatabaseUnavailable: No connection could be had, or it was lost; whether the statement took effect is unknown.
+    """
+    log.debug("system.call", reason=reason)
+    try:
+        async with database.system.connect() as connection:
+            return [tuple(row) for row in await driver_of(connection).fetch(statement, *arguments)]
+    except LOST_CONNECTION as error:
+        raise DatabaseUnavailable(type(error).__name__) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
@@ -10,6 +11,6 @@ def name_of(error: BaseException) -> str:
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
         return f"{type(error).__name__} ({type(cause or error.orig).__name__})"
-    if isinstance(error, SQLAlchemyError):
+    if isinstance(error, (SQLAlchemyError, asyncpg.PostgresError)):
         return type(error).__name__
     return repr(error)[:500]

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError
 
 from app.core.errors import Unavailable
 from app.core.ids import TenantId
@@ -143,7 +143,7 @@ class GroupCommit:
         try:
             async with asyncio.timeout(self._settings.commit_statement_timeout_ms / 1000):
                 results = await self._write(tenant_id, [waiter.intake for waiter in batch])
-        except (DataError, IntegrityError) as error:
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             await self._one_by_one(tenant_id, batch, error)
             return
         except Exception as error:  # noqa: BLE001 - outermost frame of a task: each waiting request must hear of it

@@ -25,6 +25,10 @@ FUNCTIONS = {
     ),
     "sweep_expired(p_limit integer, p_now timestamptz)": "table (tenant_id uuid, id uuid, kind text, outcome text)",
     "poll_published(p_queues text[], p_older_than interval, p_limit integer)": "table (tenant_id uuid, id uuid)",
+    "claim_jobs(p_tenants uuid[], p_ids uuid[], p_worker text, p_lease_s double precision)": (
+        "table (tenant_id uuid, id uuid, kind text, queue text, payload text, attempt integer, max_attempts integer,"
+        " lease_epoch bigint, trace_context text, run_at timestamptz, started_at timestamptz)"
+    ),
     "purge_finished(p_before timestamptz, p_limit integer)": "integer",
     "queue_stats(p_cap integer)": (
         "table (queue text, due bigint, oldest_due_s double precision, published bigint, running bigint, dead bigint)"

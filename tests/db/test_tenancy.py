@@ -12,7 +12,7 @@ from app.core.ids import TenantId, new_id
 from app.db.engine import Database
 from app.db.jobs.queue import enqueue
 from app.db.system import system_session
-from app.db.tenancy import DatabaseUnavailable, tenant_session
+from app.db.tenancy import DatabaseUnavailable, NotCommitted, tenant_session
 from tests.fixtures.database import PostgresServer
 from tests.jobs.conftest import Note
 
@@ -100,3 +100,18 @@ async def test_a_cancelled_request_leaves_the_only_connection_clean(
         assert (await session.execute(CURRENT)).scalar_one() == str(second)
         assert (await session.execute(text("select 1 from jobs"))).all() == []
     await database.dispose()
+
+
+async def test_a_failed_statement_that_is_passed_over_does_not_look_committed(
+    database: Database, tenant_id: TenantId
+) -> None:
+    async def pass_over() -> None:
+        async with tenant_session(database, tenant_id) as session:
+            await enqueue(session, Note(text="passed over"))
+            with pytest.raises(DBAPIError):
+                await session.execute(text("select 1/0"))
+
+    with pytest.raises(NotCommitted):
+        await pass_over()
+    async with tenant_session(database, tenant_id) as session:
+        assert (await session.execute(text("select count(*) from jobs"))).scalar_one() == 0

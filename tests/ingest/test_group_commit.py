@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import asyncpg
 import pytest
-from sqlalchemy.exc import DataError
 
 from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
@@ -38,7 +38,7 @@ class Disk:
         if self.fails is not None:
             raise self.fails
         if any(intake.body == b"bad" for intake in batch):
-            raise DataError("insert", {}, ValueError("bad"))
+            raise asyncpg.DataError("bad")
         self.batches.append(list(batch))
         return [Stored(intake.id, duplicate=False) for intake in batch]
 

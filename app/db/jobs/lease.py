@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -38,12 +37,6 @@ class ClaimedJob:
     started_at: datetime
 
 
-_CLAIM = text(
-    "update jobs set state = 'running', attempt = attempt + 1, lease_epoch = lease_epoch + 1, parked = false,"
-    " lease_until = clock_timestamp() + make_interval(secs => :lease_s), worker = :worker, started_at = clock_timestamp()"
-    " where tenant_id = :tenant_id and id = :id and state = 'published'"
-    " returning id, kind, queue, payload, attempt, max_attempts, lease_epoch, trace_context, run_at, started_at"
-)
 _RENEW = text(
     "update jobs set lease_until = clock_timestamp() + make_interval(secs => :lease_s)"
     " where tenant_id = :tenant_id and id = :id and lease_epoch = :epoch and state = 'running' returning 1"
@@ -53,9 +46,10 @@ _RENEW = text(
 _FENCE = text(
     "select 1 from jobs where tenant_id = :tenant_id and id = :id and lease_epoch = :epoch and state = 'running' for key share"
 )
-_SUCCEED = text(
+# In the driver's own form: every job ends with it.
+_SUCCEED = (
     "update jobs set state = 'succeeded', finished_at = clock_timestamp(), lease_until = null, error = null"
-    " where tenant_id = :tenant_id and id = :id and lease_epoch = :epoch and state = 'running' returning 1"
+    " where tenant_id = $1 and id = $2 and lease_epoch = $3 and state = 'running' returning 1"
 )
 _END = text(
     "update jobs set state = :state, finished_at = clock_timestamp(), lease_until = null, error = :error"
@@ -67,16 +61,6 @@ _RESCHEDULE = text(
     " run_at = coalesce(cast(:run_at as timestamptz), clock_timestamp() + make_interval(secs => :delay_s))"
     " where tenant_id = :tenant_id and id = :id and lease_epoch = :epoch and state = 'running' returning 1"
 )
-
-
-async def claim(session: TenantSession, *, job_id: UUID, worker: str, lease_s: float) -> ClaimedJob | None:
-    """This will take a published job, or return None when it is not there to be taken (a duplicate message)."""
-    row = (
-        await session.execute(
-            _CLAIM, {"tenant_id": session.tenant_id, "id": job_id, "worker": worker, "lease_s": float(lease_s)}
-        )
-    ).one_or_none()
-    return ClaimedJob(**row._asdict()) if row is not None else None
 
 
 @dataclass(frozen=True)
@@ -113,7 +97,7 @@ class Lease:
         Raises:
             LeaseLost: It is not ours any more.
         """
-        if (await session.execute(_SUCCEED, self._key(session))).one_or_none() is None:
+        if await session.driver.fetchval(_SUCCEED, session.tenant_id, self.job_id, self.epoch) is None:
             raise LeaseLost(str(self.job_id))
 
     async def end(self, session: TenantSession, *, state: str, error: str) -> None:

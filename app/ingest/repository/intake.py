@@ -19,42 +19,42 @@ T = TypeVar("T")
 # tell whose it is, also when the other process committed it a moment ago; an expired one starts anew. Keys are taken
 # in order, so two processes with the same requests wait for each other instead of dead-locking. The job is inserted
 # only where something new was accepted, and not at all while one is scheduled.
-_STORE = text("""
+_STORE = """
 with input as (
   select * from unnest(
-    cast(:ids as uuid[]), cast(:source_ids as uuid[]), cast(:shards as smallint[]), cast(:received as timestamptz[]),
-    cast(:external_ids as text[]), cast(:replay_keys as bytea[]), cast(:hashes as bytea[]),
-    cast(:windows as double precision[]), cast(:headers as text[]), cast(:bodies as bytea[]),
-    cast(:traceparents as text[]), cast(:reasons as text[]), cast(:conflicts as uuid[])
+    $3::uuid[], $4::uuid[], $5::smallint[], $6::timestamptz[],
+    $7::text[], $8::bytea[], $9::bytea[],
+    $10::double precision[], $11::text[], $12::bytea[],
+    $13::text[], $14::text[], $15::uuid[]
   ) as t(id, source_id, shard, received_at, external_id, replay_key, body_sha256, window_s, headers, body, traceparent,
     reason, conflicts_with)
 ), keys as (
   insert into replay_keys as k (tenant_id, source_id, replay_key, delivery_id, body_sha256, expires_at)
-  select cast(:tenant_id as uuid), source_id, replay_key, id, body_sha256, received_at + make_interval(secs => window_s)
+  select $1::uuid, source_id, replay_key, id, body_sha256, received_at + make_interval(secs => window_s)
   from input order by source_id, replay_key
   on conflict (tenant_id, source_id, replay_key) do update set
-    delivery_id = case when k.expires_at <= :now then excluded.delivery_id else k.delivery_id end,
-    body_sha256 = case when k.expires_at <= :now then excluded.body_sha256 else k.body_sha256 end,
-    expires_at = case when k.expires_at <= :now then excluded.expires_at else k.expires_at end,
-    hits = case when k.expires_at <= :now then 0 else k.hits + 1 end
+    delivery_id = case when k.expires_at <= $2::timestamptz then excluded.delivery_id else k.delivery_id end,
+    body_sha256 = case when k.expires_at <= $2::timestamptz then excluded.body_sha256 else k.body_sha256 end,
+    expires_at = case when k.expires_at <= $2::timestamptz then excluded.expires_at else k.expires_at end,
+    hits = case when k.expires_at <= $2::timestamptz then 0 else k.hits + 1 end
   returning source_id, replay_key, delivery_id, body_sha256
 ), stored as (
   insert into deliveries (tenant_id, id, source_id, received_at, shard, state, reason, external_id, replay_key, body_sha256,
     headers, body, size_bytes, traceparent, conflicts_with)
-  select cast(:tenant_id as uuid), i.id, i.source_id, i.received_at, i.shard,
+  select $1::uuid, i.id, i.source_id, i.received_at, i.shard,
     case when i.reason is null then 'accepted' else 'rejected' end, coalesce(i.reason, ''), i.external_id, i.replay_key,
     i.body_sha256, cast(i.headers as jsonb), i.body, octet_length(i.body), i.traceparent, i.conflicts_with
   from input i join keys k on k.delivery_id = i.id
   returning shard, state
 ), job as (
   insert into jobs (tenant_id, id, kind, queue, payload, unique_key, coalesces, max_attempts)
-  select cast(:tenant_id as uuid), (cast(:job_ids as uuid[]))[s.shard + 1], 'ingest.drain_intake', 'intake',
-    jsonb_build_object('shard', s.shard), 'shard:' || s.shard, true, cast(:max_attempts as integer)
+  select $1::uuid, ($16::uuid[])[s.shard + 1], 'ingest.drain_intake', 'intake',
+    jsonb_build_object('shard', s.shard), 'shard:' || s.shard, true, $17::integer
   from (select distinct shard from stored where state = 'accepted' order by shard) s
   on conflict do nothing returning id
 )
 select k.source_id, k.replay_key, k.delivery_id, k.body_sha256, (select count(*) from job) as jobs from keys k
-""")
+"""
 
 
 async def store(
@@ -65,27 +65,27 @@ async def store(
     Returns:
         For each source and replay key: the delivery that holds it now, and the hash of that one's body.
     """
-    values = {
-        "tenant_id": session.tenant_id,
-        "now": now,
-        "ids": [entry.id for entry in batch],
-        "source_ids": [entry.source_id for entry in batch],
-        "shards": [entry.shard for entry in batch],
-        "received": [entry.received_at for entry in batch],
-        "external_ids": [entry.external_id for entry in batch],
-        "replay_keys": [entry.replay_key for entry in batch],
-        "hashes": [entry.body_sha256 for entry in batch],
-        "windows": [entry.replay_window_s for entry in batch],
-        "headers": [entry.headers for entry in batch],
-        "bodies": [entry.body for entry in batch],
-        "traceparents": [entry.traceparent for entry in batch],
+    rows = await session.driver.fetch(
+        _STORE,
+        session.tenant_id,
+        now,
+        [entry.id for entry in batch],
+        [entry.source_id for entry in batch],
+        [entry.shard for entry in batch],
+        [entry.received_at for entry in batch],
+        [entry.external_id for entry in batch],
+        [entry.replay_key for entry in batch],
+        [entry.body_sha256 for entry in batch],
+        [entry.replay_window_s for entry in batch],
+        [entry.headers for entry in batch],
+        [entry.body for entry in batch],
+        [entry.traceparent for entry in batch],
         # Rare columns: unnest fills what a shorter array lacks with nulls.
-        "reasons": _or_nothing([entry.reason for entry in batch]),
-        "conflicts": _or_nothing([entry.conflicts_with for entry in batch]),
-        "job_ids": [new_id() for _ in range(shards)],
-        "max_attempts": max_attempts,
-    }
-    rows = (await session.execute(_STORE, values)).all()
+        _or_nothing([entry.reason for entry in batch]),
+        _or_nothing([entry.conflicts_with for entry in batch]),
+        [new_id() for _ in range(shards)],
+        max_attempts,
+    )
     if any(row[4] for row in rows):
         session.enqueued = True
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
