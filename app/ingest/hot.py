@@ -178,7 +178,8 @@ class IngestApp:
         root = unrecorded_root()
         if root is not None:
             return await self._commits.submit(tenant_id, intake._replace(traceparent=root))
-        with new_root("ingest.receive", link_to=linked, attributes={"tocsin.delivery.id": str(intake.id)}):
+        attributes = {"tocsin.delivery.id": str(intake.id)}
+        with new_root("ingest.receive", link_to=linked, attributes=attributes, chosen=True):
             return await self._commits.submit(tenant_id, intake._replace(traceparent=current_traceparent()))
 
     def _decoded(self, source: KnownSource, body: bytes, encoding: bytes | None) -> bytes | Answer:

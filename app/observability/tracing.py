@@ -15,15 +15,16 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach, create_key, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
@@ -47,12 +48,24 @@ class _Tracing:
     def __init__(self) -> None:
         self.provider: TracerProvider | None = None
         self.tracer: trace.Tracer | None = None
+        self.chosen_below = 0
 
-    def use(self, provider: TracerProvider | None) -> None:
+    def use(self, provider: TracerProvider | None, *, share: float = 0.0) -> None:
         self.provider = provider
         self.tracer = provider.get_tracer("tocsin") if provider is not None else None
+        self.chosen_below = TraceIdRatioBased.get_bound_for_rate(share)
 
 
+class _RootSampler(TraceIdRatioBased):
+    """The share of the settings, except for a root that was chosen before its span was made."""
+
+    def should_sample(self, parent_context: Context | None, *arguments: Any, **named: Any) -> SamplingResult:
+        if parent_context is not None and parent_context.get(_CHOSEN):
+            return ALWAYS_ON.should_sample(parent_context, *arguments, **named)
+        return super().should_sample(parent_context, *arguments, **named)
+
+
+_CHOSEN = create_key("tocsin-chosen")
 _tracing = _Tracing()
 _ids = RandomIdGenerator()
 
@@ -74,7 +87,7 @@ def configure_tracing(settings: TelemetrySettings, *, process: str) -> None:
                 "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
             }
         ),
-        sampler=ParentBased(TraceIdRatioBased(settings.trace_sample_ratio)),
+        sampler=ParentBased(_RootSampler(settings.trace_sample_ratio)),
         span_limits=LIMITS,
         shutdown_on_exit=False,
     )
@@ -89,7 +102,7 @@ def configure_tracing(settings: TelemetrySettings, *, process: str) -> None:
             exporter, max_queue_size=SPANS_BUFFERED, schedule_delay_millis=settings.export_interval_s * 1000
         )
     )
-    _tracing.use(provider)
+    _tracing.use(provider, share=settings.trace_sample_ratio)
 
 
 def shutdown_tracing() -> None:
@@ -161,20 +174,31 @@ def span_from(
 
 
 @contextmanager
-def new_root(name: str, *, link_to: str | None = None, attributes: Attributes | None = None) -> Iterator[Span]:
-    """This will open a span in a trace of its own; a stranger's traceparent becomes a link at the most."""
-    with _open(name, Context(), (link_to,), attributes, SpanKind.SERVER) as span:
+def new_root(
+    name: str, *, link_to: str | None = None, attributes: Attributes | None = None, chosen: bool = False
+) -> Iterator[Span]:
+    """This will open a span in a trace of its own; a stranger's traceparent becomes a link at the most.
+
+    Args:
+        name: Static name.
+        link_to: Traceparent to link.
+        attributes: Span attributes.
+        chosen: True records it whatever the share: ``unrecorded_root`` has drawn already.
+    """
+    context = Context({_CHOSEN: True}) if chosen else Context()
+    with _open(name, context, (link_to,), attributes, SpanKind.SERVER) as span:
         yield span
 
 
 def unrecorded_root() -> str | None:
-    """This will return the traceparent of a new root where nothing is recorded, for paths that count microseconds.
+    """This will return the traceparent of a new root that is not to be recorded, for paths that count microseconds.
 
-    None where spans are recorded: then open one with ``new_root``.
+    None where the draw fell on recording: then open one with ``new_root(..., chosen=True)``.
     """
-    if _tracing.tracer is not None:
+    trace_id = _ids.generate_trace_id()
+    if _tracing.tracer is not None and trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < _tracing.chosen_below:
         return None
-    return f"00-{_ids.generate_trace_id():032x}-{_ids.generate_span_id():016x}-00"
+    return f"00-{trace_id:032x}-{_ids.generate_span_id():016x}-00"
 
 
 @contextmanager

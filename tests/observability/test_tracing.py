@@ -20,6 +20,7 @@ from app.observability.tracing import (
     recorded_trace_id,
     shutdown_tracing,
     span_from,
+    unrecorded_root,
 )
 from app.settings.telemetry import TelemetrySettings
 from tests.fixtures.otlp import OtlpReceiver
@@ -122,6 +123,24 @@ def test_sampling_drops_whole_traces(otlp: OtlpReceiver) -> None:
     finally:
         shutdown_tracing()
     assert otlp.spans() == []
+
+
+def test_a_root_is_drawn_once_at_the_settings_share(otlp: OtlpReceiver) -> None:
+    configure_tracing(TelemetrySettings(otlp_endpoint=otlp.endpoint, trace_sample_ratio=0.25), process="test")
+    drawn = 0
+    try:
+        for _ in range(2000):
+            quiet = unrecorded_root()
+            if quiet is not None:
+                assert quiet.endswith("-00")
+                continue
+            drawn += 1
+            with new_root("drawn", chosen=True):
+                assert recorded_trace_id() is not None
+    finally:
+        shutdown_tracing()
+    assert len(otlp.spans("drawn")) == drawn
+    assert 400 < drawn < 600  # 5 standard deviations of a fair draw
 
 
 def test_without_a_receiver_ids_travel_all_the_same() -> None:
