@@ -10,6 +10,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import create_api
+from app.core.heap import settle_heap
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
@@ -90,6 +91,7 @@ class Application:
             await self.stop()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        settle_heap()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()

@@ -23,6 +23,7 @@ import structlog
 from sqlalchemy import text
 
 from app.core.clock import Clock
+from app.core.heap import settle_heap
 from app.core.ids import TenantId
 from app.core.resources import Resources
 from app.db.engine import Database
@@ -63,6 +64,7 @@ class WorkerRuntime:
         self._metrics = serve_metrics(self._settings.telemetry.metrics_host, self._settings.jobs.worker_metrics_port)
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        settle_heap()
         log.info("worker.started", worker=self.worker_id, queues=self._queues, metrics_port=self._metrics.port)
 
     def run_blocking(self, tenant_id: TenantId, job_id: UUID) -> None:

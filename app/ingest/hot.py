@@ -163,9 +163,13 @@ class IngestApp:
         body = self._decoded(source, request.body, encoding)
         if isinstance(body, Answer):
             return body
-        intake = self._intake(source, verdict, request, body)
+        root = unrecorded_root()
+        intake = self._intake(source, verdict, request, body, root)
         try:
-            stored = await self._store(source.tenant_id, intake, traceparent)
+            if root is not None:
+                stored = await self._commits.submit(source.tenant_id, intake)
+            else:
+                stored = await self._store_traced(source.tenant_id, intake, traceparent)
         except Unavailable:
             return self._overloaded
         if intake.reason:
@@ -173,11 +177,8 @@ class IngestApp:
             return answers.not_text(stored.receipt_id)
         return answers.accepted(source.profile.responses.ok, stored.receipt_id, duplicate=stored.duplicate)
 
-    async def _store(self, tenant_id: TenantId, intake: Intake, linked: str | None) -> Stored:
+    async def _store_traced(self, tenant_id: TenantId, intake: Intake, linked: str | None) -> Stored:
         """Store it in a trace of its own; the sender's traceparent is a link at the most (D24)."""
-        root = unrecorded_root()
-        if root is not None:
-            return await self._commits.submit(tenant_id, intake._replace(traceparent=root))
         attributes = {"tocsin.delivery.id": str(intake.id)}
         with new_root("ingest.receive", link_to=linked, attributes=attributes, chosen=True):
             return await self._commits.submit(tenant_id, intake._replace(traceparent=current_traceparent()))
@@ -196,7 +197,9 @@ class IngestApp:
             self._note(source, "content_encoding")
             return answers.BAD_ENCODING
 
-    def _intake(self, source: KnownSource, verdict: Verified, request: SignedRequest, body: bytes) -> Intake:
+    def _intake(
+        self, source: KnownSource, verdict: Verified, request: SignedRequest, body: bytes, traceparent: str | None
+    ) -> Intake:
         window = source.replay_window_s
         return Intake(
             id=new_id(),
@@ -209,6 +212,7 @@ class IngestApp:
             replay_window_s=window if window is not None else verdict.replay_window.total_seconds(),
             headers=source.headers.keep(request.headers),
             body=body,
+            traceparent=traceparent,
             reason=None if _is_utf8(body) else "body.not_utf8",
         )
 
