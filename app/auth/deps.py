@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 from structlog.contextvars import bind_contextvars
 
 from app.auth import repository
@@ -29,6 +30,8 @@ from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.system import system_session
 from app.db.tenancy import TenantSession, tenant_session
+from app.http.clock import Now
+from app.http.idempotency import KeyHeader, idempotent
 from app.settings import Settings
 
 CACHE_TTL_S = 5.0
@@ -216,3 +219,63 @@ async def _tenant_transaction(request: Request, principal: AnyPrincipal) -> Asyn
 
 # scope="function": the commit happens before the answer is sent; otherwise a 2xx could precede a failed commit.
 TenantTx = Annotated[TenantSession, Depends(_tenant_transaction, scope="function")]
+
+
+@dataclass(frozen=True)
+class Write:
+    """The frame of a write: who, in which transaction, when, and answered once for each Idempotency-Key."""
+
+    request: Request
+    principal: Principal
+    session: TenantSession
+    now: datetime
+
+    @property
+    def actor(self) -> Actor:
+        return self.principal.actor
+
+    @property
+    def resources(self) -> Resources:
+        resources: Resources = self.request.app.state.resources
+        return resources
+
+    async def answer(
+        self,
+        produce: Callable[[], Awaitable[BaseModel | None]],
+        *,
+        status: int = 200,
+        without: frozenset[str] = frozenset(),
+    ) -> Response:
+        """This will run the write and answer with what it made, or repeat the first answer under the same key.
+
+        Args:
+            produce: Does the work and returns the answer's body, or None for an empty one.
+            status: Status of the answer.
+            without: Fields that are shown once: a repeated answer has null in them.
+        """
+        return await idempotent(
+            self.request,
+            self.session,
+            principal_id=str(self.principal.token_id),
+            now=self.now,
+            produce=produce,
+            status=status,
+            without=without,
+        )
+
+
+def _responders(request: Request, principal: Responder, session: TenantTx, now: Now, key: KeyHeader = None) -> Write:
+    return Write(request, principal, session, now)
+
+
+def _engineers(request: Request, principal: Engineer, session: TenantTx, now: Now, key: KeyHeader = None) -> Write:
+    return Write(request, principal, session, now)
+
+
+def _admins(request: Request, principal: Admin, session: TenantTx, now: Now, key: KeyHeader = None) -> Write:
+    return Write(request, principal, session, now)
+
+
+ResponderWrite = Annotated[Write, Depends(_responders)]
+EngineerWrite = Annotated[Write, Depends(_engineers)]
+AdminWrite = Annotated[Write, Depends(_admins)]

@@ -86,6 +86,15 @@ async def list_tokens(session: TenantSession, *, before: UUID | None, limit: int
     return (await session.execute(statement.order_by(ApiTokenRow.id.desc()).limit(limit))).scalars().all()
 
 
+async def find_unrevoked(session: TenantSession, *, token_ids: Sequence[UUID]) -> Sequence[ApiTokenRow]:
+    statement = select(ApiTokenRow).where(
+        ApiTokenRow.tenant_id == session.tenant_id,
+        ApiTokenRow.id.in_(token_ids),
+        ApiTokenRow.revoked_at.is_(None),
+    )
+    return (await session.execute(statement)).scalars().all()
+
+
 async def find_own_token(session: TenantSession, *, token_id: UUID) -> ApiTokenRow | None:
     statement = select(ApiTokenRow).where(ApiTokenRow.tenant_id == session.tenant_id, ApiTokenRow.id == token_id)
     return (await session.execute(statement.with_for_update())).scalar_one_or_none()

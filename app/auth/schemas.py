@@ -38,7 +38,10 @@ class TokenView(BaseModel):
 class CreatedTokenView(TokenView):
     """The same with the text, shown this once."""
 
-    token: str = Field(description="Send it as 'Authorization: Bearer <token>'. It is not shown again.")
+    token: str | None = Field(
+        description="Send it as 'Authorization: Bearer <token>'. It is not shown again: null in an answer that is repeated "
+        "for its Idempotency-Key; revoke that token and make another where the first answer was lost."
+    )
 
 
 class MeView(BaseModel):

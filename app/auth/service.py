@@ -118,6 +118,17 @@ async def revoke_token(session: TenantSession, *, token_id: UUID, actor: Actor, 
     return row
 
 
+async def live_roles(session: TenantSession, *, token_ids: Sequence[UUID]) -> dict[UUID, Role]:
+    """This will return the role of each of these tokens that is the tenant's own and was not revoked.
+
+    One that has run out since still counts: what it did while it held stands.
+    """
+    if not token_ids:
+        return {}
+    rows = await repository.find_unrevoked(session, token_ids=token_ids)
+    return {row.id: Role(row.role) for row in rows}
+
+
 async def create_operator_token(
     session: SystemSession, *, pepper: bytes, name: str, expires_at: datetime | None
 ) -> tuple[TokenId, str]:

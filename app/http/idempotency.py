@@ -66,6 +66,7 @@ async def idempotent(
     now: datetime,
     produce: Callable[[], Awaitable[BaseModel | None]],
     status: int = 200,
+    without: frozenset[str] = frozenset(),
 ) -> Response:
     """This will run ``produce`` once per key and repeat its answer after that; without a key it just runs.
 
@@ -76,6 +77,7 @@ async def idempotent(
         now: The current time.
         produce: Does the work and returns the answer's body, or None for an empty one.
         status: Status of the answer.
+        without: Fields that are shown once and never stored; a repeated answer has null in them.
 
     Raises:
         IdempotencyMismatch: The key stands for another request.
@@ -83,7 +85,7 @@ async def idempotent(
     """
     keys = request.headers.getlist(HEADER)
     if not keys:
-        return _answer(await _body_of(produce), status)
+        return _answer(_body_of(await produce()), status)
     key = keys[0]
     if len(keys) > 1 or not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise IdempotencyKeyInvalid
@@ -91,15 +93,20 @@ async def idempotent(
     hours = request.app.state.resources.get(Settings).http.idempotency_hours
     if not await _reserve(session, principal_id, key, digest, now, now + timedelta(hours=hours)):
         return await _replay(session, principal_id, key, digest)
-    body = await _body_of(produce)
-    row = await _find(session, principal_id, key)
-    row.status, row.response = status, body
-    await session.flush()
-    return _answer(body, status)
-
-
-async def _body_of(produce: Callable[[], Awaitable[BaseModel | None]]) -> bytes:
     produced = await produce()
+    row = await _find(session, principal_id, key)
+    row.status, row.response = status, _body_of(_stripped(produced, without))
+    await session.flush()
+    return _answer(_body_of(produced), status)
+
+
+def _stripped(produced: BaseModel | None, without: frozenset[str]) -> BaseModel | None:
+    if produced is None or not without:
+        return produced
+    return produced.model_copy(update=dict.fromkeys(without))
+
+
+def _body_of(produced: BaseModel | None) -> bytes:
     return b"" if produced is None else to_json(produced)
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from app.auth.deps import Engineer, Principal, Responder, TenantTx, Viewer
+from app.auth.deps import EngineerWrite, Principal, ResponderWrite, TenantTx, Viewer
 from app.core.ids import RunId
-from app.core.resources import Resources
-from app.http.clock import Now
-from app.http.idempotency import KeyHeader, idempotent
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
 from app.incidents.service import IncidentNotFound
@@ -64,16 +61,9 @@ async def list_runbooks(principal: Viewer, session: TenantTx) -> RunbookList:
     summary="Store a version of a runbook",
     responses=problem_responses(service.RunbookInvalid, RunbookNameReserved, RunbookVersionExists),
 )
-async def create_runbook(
-    principal: Engineer, session: TenantTx, body: RunbookText, now: Now, request: Request, key: KeyHeader = None
-) -> Response:
-    return await idempotent(
-        request,
-        session,
-        principal_id=str(principal.token_id),
-        now=now,
-        status=201,
-        produce=lambda: service.create_runbook(session, source=body.source, actor=principal.actor, now=now),
+async def create_runbook(write: EngineerWrite, body: RunbookText) -> Response:
+    return await write.answer(
+        lambda: service.create_runbook(write.session, source=body.source, actor=write.actor, now=write.now), status=201
     )
 
 
@@ -95,12 +85,13 @@ async def list_targets(principal: Viewer, session: TenantTx, page: PageParams) -
     return page.build(found, key=lambda view: view.id)
 
 
-@router.post("/targets", status_code=201, summary="Add a target", responses=_TARGET_PROBLEMS)
-async def create_target(
-    principal: Engineer, session: TenantTx, body: TargetIn, now: Now, request: Request
-) -> TargetView:
-    keyring = _resources(request).get(KeyRing)
-    return await service.create_target(session, target=body, keyring=keyring, actor=principal.actor, now=now)
+@router.post("/targets", status_code=201, response_model=TargetView, summary="Add a target", responses=_TARGET_PROBLEMS)
+async def create_target(write: EngineerWrite, body: TargetIn) -> Response:
+    keyring = write.resources.get(KeyRing)
+    return await write.answer(
+        lambda: service.create_target(write.session, target=body, keyring=keyring, actor=write.actor, now=write.now),
+        status=201,
+    )
 
 
 @router.get(
@@ -112,17 +103,13 @@ async def get_target(principal: Viewer, session: TenantTx, target_id: UUID) -> T
     return await service.get_target(session, target_id=target_id)
 
 
-@router.put("/targets/{target_id}", summary="Replace a target", responses=_TARGET_PROBLEMS)
-async def replace_target(
-    principal: Engineer, session: TenantTx, target_id: UUID, body: TargetIn, now: Now, request: Request
-) -> TargetView:
-    return await service.replace_target(
-        session,
-        target_id=target_id,
-        target=body,
-        keyring=_resources(request).get(KeyRing),
-        actor=principal.actor,
-        now=now,
+@router.put("/targets/{target_id}", response_model=TargetView, summary="Replace a target", responses=_TARGET_PROBLEMS)
+async def replace_target(write: EngineerWrite, target_id: UUID, body: TargetIn) -> Response:
+    keyring = write.resources.get(KeyRing)
+    return await write.answer(
+        lambda: service.replace_target(
+            write.session, target_id=target_id, target=body, keyring=keyring, actor=write.actor, now=write.now
+        )
     )
 
 
@@ -132,8 +119,10 @@ async def replace_target(
     summary="Remove a target",
     responses=problem_responses(service.TargetNotFound, TargetInUse),
 )
-async def delete_target(principal: Engineer, session: TenantTx, target_id: UUID, now: Now) -> None:
-    await service.delete_target(session, target_id=target_id, actor=principal.actor, now=now)
+async def delete_target(write: EngineerWrite, target_id: UUID) -> Response:
+    return await write.answer(
+        lambda: service.delete_target(write.session, target_id=target_id, actor=write.actor, now=write.now), status=204
+    )
 
 
 @router.get("/runbook-rules", summary="List the rules that start runbooks, newest first")
@@ -142,9 +131,11 @@ async def list_rules(principal: Viewer, session: TenantTx, page: PageParams) -> 
     return page.build(found, key=lambda view: view.id)
 
 
-@router.post("/runbook-rules", status_code=201, summary="Add a rule", responses=_RULE_PROBLEMS)
-async def create_rule(principal: Engineer, session: TenantTx, body: RuleIn, now: Now) -> RuleView:
-    return await service.create_rule(session, rule=body, actor=principal.actor, now=now)
+@router.post("/runbook-rules", status_code=201, response_model=RuleView, summary="Add a rule", responses=_RULE_PROBLEMS)
+async def create_rule(write: EngineerWrite, body: RuleIn) -> Response:
+    return await write.answer(
+        lambda: service.create_rule(write.session, rule=body, actor=write.actor, now=write.now), status=201
+    )
 
 
 @router.get("/runbook-rules/{rule_id}", summary="Read a rule", responses=problem_responses(service.RuleNotFound))
@@ -152,9 +143,11 @@ async def get_rule(principal: Viewer, session: TenantTx, rule_id: UUID) -> RuleV
     return await service.get_rule(session, rule_id=rule_id)
 
 
-@router.put("/runbook-rules/{rule_id}", summary="Replace a rule", responses=_RULE_PROBLEMS)
-async def replace_rule(principal: Engineer, session: TenantTx, rule_id: UUID, body: RuleIn, now: Now) -> RuleView:
-    return await service.replace_rule(session, rule_id=rule_id, rule=body, actor=principal.actor, now=now)
+@router.put("/runbook-rules/{rule_id}", response_model=RuleView, summary="Replace a rule", responses=_RULE_PROBLEMS)
+async def replace_rule(write: EngineerWrite, rule_id: UUID, body: RuleIn) -> Response:
+    return await write.answer(
+        lambda: service.replace_rule(write.session, rule_id=rule_id, rule=body, actor=write.actor, now=write.now)
+    )
 
 
 @router.delete(
@@ -163,8 +156,10 @@ async def replace_rule(principal: Engineer, session: TenantTx, rule_id: UUID, bo
     summary="Remove a rule",
     responses=problem_responses(service.RuleNotFound),
 )
-async def delete_rule(principal: Engineer, session: TenantTx, rule_id: UUID, now: Now) -> None:
-    await service.delete_rule(session, rule_id=rule_id, actor=principal.actor, now=now)
+async def delete_rule(write: EngineerWrite, rule_id: UUID) -> Response:
+    return await write.answer(
+        lambda: service.delete_rule(write.session, rule_id=rule_id, actor=write.actor, now=write.now), status=204
+    )
 
 
 @router.get("/runs", summary="List runs, newest first")
@@ -194,22 +189,18 @@ async def list_runs(
     summary="Start a run by hand; dry_run changes nothing",
     responses=_START_PROBLEMS,
 )
-async def start(
-    principal: Responder, session: TenantTx, body: RunStart, now: Now, request: Request, key: KeyHeader = None
-) -> Response:
+async def start(write: ResponderWrite, body: RunStart) -> Response:
     async def produce() -> RunView:
         run = await start_run(
-            session,
+            write.session,
             request=_run_request(body),
-            actor=principal.actor,
-            limits=_resources(request).get(Settings).remediation,
-            now=now,
+            actor=write.actor,
+            limits=write.resources.get(Settings).remediation,
+            now=write.now,
         )
         return RunView.model_validate(run)
 
-    return await idempotent(
-        request, session, principal_id=str(principal.token_id), now=now, produce=produce, status=201
-    )
+    return await write.answer(produce, status=201)
 
 
 @router.get(
@@ -223,31 +214,43 @@ async def get_run(principal: Viewer, session: TenantTx, run_id: UUID) -> RunDeta
 
 @router.post(
     "/runs/{run_id}/cancel",
+    response_model=RunView,
     summary="Stop a run before its next step",
     responses=problem_responses(service.RunNotFound, service.RunEnded),
 )
-async def cancel(principal: Responder, session: TenantTx, run_id: UUID, body: CancelIn, now: Now) -> RunView:
-    run = await cancel_run(session, run_id=run_id, reason=body.reason, actor=principal.actor, now=now)
-    await drive(session, RunId(run.id))
-    return RunView.model_validate(run)
+async def cancel(write: ResponderWrite, run_id: UUID, body: CancelIn) -> Response:
+    async def produce() -> RunView:
+        run = await cancel_run(write.session, run_id=run_id, reason=body.reason, actor=write.actor, now=write.now)
+        await drive(write.session, RunId(run.id))
+        return RunView.model_validate(run)
+
+    return await write.answer(produce)
 
 
-@router.post("/runs/{run_id}/approve", summary="Agree to one step of the plan, or say no", responses=_APPROVAL_PROBLEMS)
-async def approve(principal: Responder, session: TenantTx, run_id: UUID, body: ApprovalIn, now: Now) -> RunView:
-    run = await lock_run(session, run_id=run_id)
-    goes_on = await approvals.decide(
-        session,
-        run=run,
-        step_key=body.step,
-        digest=body.plan_digest,
-        approve=body.decision == "approve",
-        approver=_approver(principal),
-        reason=body.reason,
-        now=now,
-    )
-    if goes_on:
-        await drive(session, RunId(run.id))
-    return RunView.model_validate(run)
+@router.post(
+    "/runs/{run_id}/approve",
+    response_model=RunView,
+    summary="Agree to one step of the plan, or say no",
+    responses=_APPROVAL_PROBLEMS,
+)
+async def approve(write: ResponderWrite, run_id: UUID, body: ApprovalIn) -> Response:
+    async def produce() -> RunView:
+        run = await lock_run(write.session, run_id=run_id)
+        goes_on = await approvals.decide(
+            write.session,
+            run=run,
+            step_key=body.step,
+            digest=body.plan_digest,
+            approve=body.decision == "approve",
+            approver=_approver(write.principal),
+            reason=body.reason,
+            now=write.now,
+        )
+        if goes_on:
+            await drive(write.session, RunId(run.id))
+        return RunView.model_validate(run)
+
+    return await write.answer(produce)
 
 
 def _run_request(body: RunStart) -> service.RunRequest:
@@ -263,8 +266,3 @@ def _run_request(body: RunStart) -> service.RunRequest:
 
 def _approver(principal: Principal) -> approvals.Approver:
     return approvals.Approver(actor=principal.actor, role=principal.role.value)
-
-
-def _resources(request: Request) -> Resources:
-    resources: Resources = request.app.state.resources
-    return resources

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from app.auth.deps import Admin, Engineer, TenantTx, Viewer
+from app.auth.deps import AdminWrite, EngineerWrite, TenantTx, Viewer
 from app.core.jobs import JobState, Queue
-from app.http.clock import Now
+from app.db.tenancy import TenantSession
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
 from app.operations import service
@@ -40,41 +40,53 @@ async def get_job(principal: Viewer, session: TenantTx, job_id: UUID) -> JobDeta
 
 @router.post(
     "/jobs/{job_id}/retry",
+    response_model=JobDetail,
     summary="Put a dead letter back to work",
     responses=problem_responses(service.JobNotFound, service.JobNotDead, service.JobSuperseded),
 )
-async def retry_job(principal: Engineer, session: TenantTx, job_id: UUID, now: Now) -> JobDetail:
-    row = await service.retry_job(session, job_id=job_id, actor=principal.actor, now=now)
-    return JobDetail.model_validate(row)
+async def retry_job(write: EngineerWrite, job_id: UUID) -> Response:
+    async def produce() -> JobDetail:
+        row = await service.retry_job(write.session, job_id=job_id, actor=write.actor, now=write.now)
+        return JobDetail.model_validate(row)
+
+    return await write.answer(produce)
 
 
 @router.post(
     "/jobs/{job_id}/discard",
+    response_model=JobDetail,
     summary="Give a dead letter up",
     responses=problem_responses(service.JobNotFound, service.JobNotDead),
 )
-async def discard_job(principal: Engineer, session: TenantTx, job_id: UUID, now: Now) -> JobDetail:
-    row = await service.discard_job(session, job_id=job_id, actor=principal.actor, now=now)
-    return JobDetail.model_validate(row)
+async def discard_job(write: EngineerWrite, job_id: UUID) -> Response:
+    async def produce() -> JobDetail:
+        row = await service.discard_job(write.session, job_id=job_id, actor=write.actor, now=write.now)
+        return JobDetail.model_validate(row)
+
+    return await write.answer(produce)
 
 
-@router.post("/admin/pause-processing", summary="Stop handing out this tenant's jobs")
-async def pause_processing(
-    principal: Admin, session: TenantTx, now: Now, body: PauseRequest | None = None
-) -> PauseList:
+@router.post("/admin/pause-processing", response_model=PauseList, summary="Stop handing out this tenant's jobs")
+async def pause_processing(write: AdminWrite, body: PauseRequest | None = None) -> Response:
     wanted = body or PauseRequest()
-    await service.pause(session, queue=wanted.queue, reason=wanted.reason, actor=principal.actor, now=now)
-    return await _pauses(session)
+
+    async def produce() -> PauseList:
+        await service.pause(write.session, queue=wanted.queue, reason=wanted.reason, actor=write.actor, now=write.now)
+        return await _pauses(write.session)
+
+    return await write.answer(produce)
 
 
-@router.post("/admin/resume-processing", summary="Hand out this tenant's jobs again")
-async def resume_processing(
-    principal: Admin, session: TenantTx, now: Now, body: PauseRequest | None = None
-) -> PauseList:
+@router.post("/admin/resume-processing", response_model=PauseList, summary="Hand out this tenant's jobs again")
+async def resume_processing(write: AdminWrite, body: PauseRequest | None = None) -> Response:
     wanted = body or PauseRequest()
-    await service.resume(session, queue=wanted.queue, actor=principal.actor, now=now)
-    return await _pauses(session)
+
+    async def produce() -> PauseList:
+        await service.resume(write.session, queue=wanted.queue, actor=write.actor, now=write.now)
+        return await _pauses(write.session)
+
+    return await write.answer(produce)
 
 
-async def _pauses(session: TenantTx) -> PauseList:
+async def _pauses(session: TenantSession) -> PauseList:
     return PauseList(items=[PauseView.model_validate(row) for row in await service.list_pauses(session)])

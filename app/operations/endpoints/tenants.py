@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
 
-from app.auth.deps import Operator
+from app.auth.deps import Operator, OperatorPrincipal
 from app.auth.rules import Role
 from app.auth.service import create_token, pepper_of
 from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.system import system_session
-from app.db.tenancy import tenant_session
+from app.db.tenancy import TenantSession, tenant_session
 from app.http.clock import Now
+from app.http.idempotency import KeyHeader, idempotent
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
 from app.settings import Settings
@@ -24,6 +30,33 @@ from app.tenants.schemas import CreatedTenantView, StateRequest, TenantRequest, 
 router = APIRouter(prefix="/v1/admin/tenants", tags=["platform"])
 
 
+@dataclass(frozen=True)
+class _OperatorWrite:
+    """The frame of an operator's write: in the tenant's own transaction, answered once for each Idempotency-Key."""
+
+    request: Request
+    operator: OperatorPrincipal
+    now: datetime
+
+    async def answer(self, tenant_id: UUID, produce: Callable[[TenantSession], Awaitable[BaseModel]]) -> Response:
+        database = self.request.app.state.resources.get(Database)
+        async with tenant_session(database, TenantId(tenant_id)) as session:
+            return await idempotent(
+                self.request,
+                session,
+                principal_id=str(self.operator.token_id),
+                now=self.now,
+                produce=lambda: produce(session),
+            )
+
+
+async def _write(request: Request, operator: Operator, now: Now, key: KeyHeader = None) -> _OperatorWrite:
+    return _OperatorWrite(request, operator, now)
+
+
+OperatorWrite = Annotated[_OperatorWrite, Depends(_write)]
+
+
 @router.post(
     "",
     status_code=201,
@@ -31,6 +64,7 @@ router = APIRouter(prefix="/v1/admin/tenants", tags=["platform"])
     responses=problem_responses(service.SlugTaken, service.SlugInvalid),
 )
 async def create_tenant(operator: Operator, body: TenantRequest, now: Now, request: Request) -> CreatedTenantView:
+    # No Idempotency-Key: keys are rows of a tenant, and there is none yet. The slug says that a repeat is one.
     resources: Resources = request.app.state.resources
     async with tenant_session(resources.get(Database), TenantId(new_id())) as session:
         row = await service.create_tenant(session, slug=body.slug, name=body.name, actor=operator.actor, now=now)
@@ -55,25 +89,27 @@ async def list_tenants(operator: Operator, page: PageParams, request: Request) -
 
 @router.post(
     "/{tenant_id}/isolate",
+    response_model=TenantView,
     summary="Cut a tenant off and keep its rows as evidence",
     responses=problem_responses(service.TenantNotFound),
 )
-async def isolate_tenant(
-    operator: Operator, tenant_id: UUID, body: StateRequest, now: Now, request: Request
-) -> TenantView:
-    async with tenant_session(request.app.state.resources.get(Database), TenantId(tenant_id)) as session:
-        row = await service.isolate_tenant(session, reason=body.reason, actor=operator.actor, now=now)
-    return TenantView.model_validate(row)
+async def isolate_tenant(write: OperatorWrite, tenant_id: UUID, body: StateRequest) -> Response:
+    async def produce(session: TenantSession) -> TenantView:
+        row = await service.isolate_tenant(session, reason=body.reason, actor=write.operator.actor, now=write.now)
+        return TenantView.model_validate(row)
+
+    return await write.answer(tenant_id, produce)
 
 
 @router.post(
     "/{tenant_id}/restore",
+    response_model=TenantView,
     summary="Let an isolated tenant back in",
     responses=problem_responses(service.TenantNotFound),
 )
-async def restore_tenant(
-    operator: Operator, tenant_id: UUID, body: StateRequest, now: Now, request: Request
-) -> TenantView:
-    async with tenant_session(request.app.state.resources.get(Database), TenantId(tenant_id)) as session:
-        row = await service.restore_tenant(session, reason=body.reason, actor=operator.actor, now=now)
-    return TenantView.model_validate(row)
+async def restore_tenant(write: OperatorWrite, tenant_id: UUID, body: StateRequest) -> Response:
+    async def produce(session: TenantSession) -> TenantView:
+        row = await service.restore_tenant(session, reason=body.reason, actor=write.operator.actor, now=write.now)
+        return TenantView.model_validate(row)
+
+    return await write.answer(tenant_id, produce)

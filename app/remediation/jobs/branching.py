@@ -83,7 +83,9 @@ async def wait(desk: Desk, at: Position, step: WaitStep) -> Progress:
     now = desk.now()
     if step.until is None:
         if now < due and not at.is_dry_run:
-            raise RetryLater(due, reason=f"step {at.key} waits until {due.isoformat(timespec='seconds')}")
+            raise RetryLater(
+                min(due, at.deadline), reason=f"step {at.key} waits until {due.isoformat(timespec='seconds')}"
+            )
         await _end_wait(desk, at, step, started, output={"until": due.isoformat()})
         return Turn.GO_ON
     holds, seen = await _condition(desk, at, step)
@@ -91,7 +93,8 @@ async def wait(desk: Desk, at: Position, step: WaitStep) -> Progress:
         await _end_wait(desk, at, step, started, output=seen)
         return Turn.GO_ON
     if now < due and not at.is_dry_run and step.every is not None:
-        raise RetryLater(now + step.every, reason=f"step {at.key} looks again")
+        # The last look is when the time is up, however long the pauses are; and no pause outlasts the run.
+        raise RetryLater(min(now + step.every, due, at.deadline), reason=f"step {at.key} looks again")
     await _run_out(desk, at, step, started, seen)
     return Turn.GO_ON
 

@@ -38,7 +38,7 @@ async def verify(desk: Desk, at: Position) -> Progress:
     started, samples = await _begin(desk, at)
     now, first = desk.now(), started + recovered.after
     if now < first:
-        raise RetryLater(first, reason="recovery is judged after a pause")
+        raise RetryLater(min(first, at.deadline), reason="recovery is judged after a pause")
     clauses = [await _clause(desk, at, clause) for clause in recovered.all]
     samples = [*samples, {"at": now.isoformat(), "good": sample_of(clauses), "clauses": clauses}][-_MAX_SAMPLES:]
     until = min(first + recovered.duration, at.deadline)

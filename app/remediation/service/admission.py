@@ -15,6 +15,7 @@ from app.remediation.repository import inventory, ledger
 from app.remediation.rules.budgets import ActFacts, Refusal, refuse_act
 from app.remediation.rules.plan import Plan, PlannedTarget, plan_digest
 from app.remediation.rules.states import RunState
+from app.remediation.service.approvals import refuse_consent
 from app.remediation.service.targets import fingerprint_of
 from app.settings.remediation import RemediationSettings
 
@@ -75,6 +76,8 @@ async def _standing(  # noqa: PLR0911 - one return a reason
         return Refusal(code="plan.changed", reason="the plan is not the one that was frozen at the start")
     if await ledger.holder_of(session, act.target.id) != run.id:
         return Refusal(code="target.lease_lost", reason=f"{act.target.name} is no longer held by this run")
+    if refusal := await refuse_consent(session, run=run, step_key=act.step_key, now=now):
+        return refusal
     row = await inventory.find_target(session, act.target.id)
     if row is None or fingerprint_of(row) != act.target.fingerprint:
         return Refusal(code="target.changed", reason=f"{act.target.name} was changed after the run had started")

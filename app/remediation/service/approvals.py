@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from app.core.actor import Actor
+from app.auth.rules import Role
+from app.auth.service import live_roles
+from app.core.actor import Actor, ActorKind
 from app.core.errors import Conflict, Forbidden
 from app.db.tenancy import TenantSession
 from app.remediation.models import RunRow, RunStepRow
 from app.remediation.repository import runs
+from app.remediation.rules.budgets import Refusal
 from app.remediation.rules.spec import Risk
 from app.remediation.rules.states import RunState, StepState
 from app.remediation.service.telling import audit_run, tell
 
 APPROVED, DENIED = "approved", "denied"
-ROLES = ("viewer", "responder", "engineer", "admin")
 
 
 class NothingToApprove(Conflict):
@@ -87,7 +90,13 @@ async def decide(
     if digest != run.plan_digest or state["plan_digest"] != run.plan_digest:
         raise PlanChanged(f"The plan's digest is {run.plan_digest}.")
     _check_approver(run, state, approver)
-    entry = {"by": approver.actor.id, "name": approver.actor.name, "role": approver.role, "at": now.isoformat()}
+    entry = {
+        "by": approver.actor.id,
+        "kind": approver.actor.kind.value,
+        "name": approver.actor.name,
+        "role": approver.role,
+        "at": now.isoformat(),
+    }
     state["approvals"] = [*state["approvals"], {**entry, "approve": approve, "reason": reason}]
     agreed = sum(1 for given in state["approvals"] if given["approve"])
     if not approve:
@@ -101,6 +110,38 @@ async def decide(
     summary = f"{approver.actor.name} {verb} step {step_key} of {run.runbook}"
     await tell(session, run, kind=f"run.{verb}", summary=summary, reason=reason, now=now, actor=approver.actor)
     return await _go_on(session, run, state)
+
+
+async def refuse_consent(session: TenantSession, *, run: RunRow, step_key: str, now: datetime) -> Refusal | None:
+    """This will return why what people agreed to no longer covers the step, or None.
+
+    Judged once more just before an act: between the yes and the act the plan, the time and the people may have changed.
+    """
+    agreed = {step.key: step.approval for step in await runs.steps_of(session, run.id) if step.approval is not None}
+    if any(approval["plan_digest"] != run.plan_digest for approval in agreed.values()):
+        return Refusal(
+            code="plan.changed", reason="people agreed to another plan than the one that would be carried out"
+        )
+    own = agreed.get(step_key)
+    if own is not None and now >= datetime.fromisoformat(own["expires_at"]):
+        return Refusal(code="approval.lapsed", reason=f"the approval held until {own['expires_at']}")
+    for approval in agreed.values():
+        if refusal := await _refuse_approvers(session, approval):
+            return refusal
+    return None
+
+
+async def _refuse_approvers(session: TenantSession, approval: dict[str, Any]) -> Refusal | None:
+    given = [
+        entry for entry in approval["approvals"] if entry["approve"] and entry.get("kind") == ActorKind.TOKEN.value
+    ]
+    roles = await live_roles(session, token_ids=[UUID(entry["by"]) for entry in given])
+    for entry in given:
+        role = roles.get(UUID(entry["by"]))
+        if role is None or not role.includes(Role(approval["by"])):
+            reason = f"{entry['name']}, who agreed, no longer has the role {approval['by']}"
+            return Refusal(code="approval.approver_gone", reason=reason)
+    return None
 
 
 async def expire(session: TenantSession, *, run: RunRow, step_key: str, now: datetime) -> bool:
@@ -146,5 +187,5 @@ def _check_approver(run: RunRow, state: dict[str, Any], approver: Approver) -> N
         raise ApproverNotAllowed("Whoever started the run cannot approve its steps.")
     if any(given["by"] == approver.actor.id for given in state["approvals"]):
         raise ApproverNotAllowed("You have decided on this already; another person is needed.")
-    if ROLES.index(approver.role) < ROLES.index(state["by"]):
+    if not Role(approver.role).includes(Role(state["by"])):
         raise ApproverNotAllowed(f"This takes the role {state['by']} or higher.")
