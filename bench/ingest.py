@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> Report:
             traced = {"TOCSIN_TELEMETRY__OTLP_ENDPOINT": sink, "TOCSIN_TELEMETRY__TRACE_SAMPLE_RATIO": "0.01"}
             with rig.api(extra=traced) as traced_port:
                 ports = {"bare": bare_port, "tocsin": api_port, "traced": traced_port}
-                for name, port in ports.items():
+                for port in ports.values():
                     load(port, source, argparse.Namespace(seconds=2, connections=options.connections))
                 for number in range(options.rounds):
                     for name, port in ports.items():

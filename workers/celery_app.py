@@ -46,6 +46,8 @@ def make_celery(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "global_keyprefix": f"{prefix}:",
+            # The table repairs a lost message, so the broker need not keep a second copy of each until it is acknowledged.
+            "ack_emulation": False,
         },
         timezone="UTC",
         enable_utc=True,

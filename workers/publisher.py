@@ -9,6 +9,8 @@ from celery import Celery
 from workers.queues import RUN_JOB, broker_queue
 from workers.relay import PublishedJob
 
+BATCH = 256
+
 
 class CeleryPublisher:
     """Publishes ``(tenant, job id)`` on one pooled connection; fails fast, the relay's sweep tries again."""
@@ -18,8 +20,8 @@ class CeleryPublisher:
         self._prefix = prefix
 
     def publish(self, jobs: Sequence[PublishedJob]) -> None:
-        """This will send one message per job."""
-        with self._app.producer_or_acquire() as producer:
+        """This will send one message per job, all in one round trip or few."""
+        with self._app.producer_or_acquire() as producer, producer.batch(max_size=BATCH):
             for job in jobs:
                 self._app.send_task(
                     RUN_JOB,

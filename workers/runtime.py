@@ -124,10 +124,13 @@ class WorkerRuntime:
             task.cancel()
 
     async def _run_tracked(self, tenant_id: TenantId, job_id: UUID) -> None:
-        task = asyncio.ensure_future(self._run_guarded(tenant_id, job_id))
+        await self._begin(tenant_id, job_id)
+
+    def _begin(self, tenant_id: TenantId, job_id: UUID) -> asyncio.Task[object]:
+        task = self._loop.create_task(self._run_guarded(tenant_id, job_id))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        await task
+        return task
 
     async def _run_guarded(self, tenant_id: TenantId, job_id: UUID) -> object:
         try:
@@ -167,5 +170,6 @@ class WorkerRuntime:
                 },
             )
             waiting = found.all()
-        if waiting:
-            await asyncio.gather(*(self._run_tracked(TenantId(tenant_id), job_id) for tenant_id, job_id in waiting))
+        for tenant_id, job_id in waiting:
+            # Not waited for: the poll is the worker's sign of life, however long these jobs take.
+            self._begin(TenantId(tenant_id), job_id)
