@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from sqlalchemy import text
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from app.auth.rules import Role
 from app.core.actor import Actor
 from app.core.clock import Clock, FakeClock
 from app.core.ids import IncidentId, TenantId
@@ -36,6 +38,7 @@ from app.remediation.service import (
     list_runs,
 )
 from app.settings import Settings
+from tests.factories.access import make_tokens
 from tests.factories.incidents import deliver, make_event, make_source
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
@@ -175,3 +178,27 @@ async def ward(scratch_database: Database, scratch_resources: Resources, clock: 
         ward = Ward(scratch_resources, await make_tenant(scratch_database), clock, patient, url)
         await ward.add_target()
         yield ward
+
+
+@dataclass(frozen=True)
+class Callers:
+    """The ward's API, called as one role or another."""
+
+    client: httpx.AsyncClient
+    tokens: dict[Role, str]
+
+    async def call(self, role: Role, method: str, path: str, *, key: str | None = None, **more: Any) -> httpx.Response:
+        headers = {"authorization": self.tokens[role]} | ({"idempotency-key": key} if key is not None else {})
+        return await self.client.request(method, path, headers=headers, **more)
+
+
+@pytest.fixture
+async def callers(ward: Ward) -> AsyncIterator[Callers]:
+    """The application on the ward's database and clock, with a token for each role of its tenant."""
+    # Imported here: a test without the API does not pay for building every router.
+    from app.main import create_app
+
+    application = create_app(ward.resources.get(Settings), ward.resources)
+    transport = httpx.ASGITransport(app=application, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test") as client:
+        yield Callers(client, await make_tokens(ward.resources, ward.tenant_id))
