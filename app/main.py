@@ -10,6 +10,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import create_api
+from app.core import failpoints
 from app.core.heap import settle_heap
 from app.core.resources import Resources
 from app.db.engine import Database
@@ -113,4 +114,5 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
     if resources is None:
         configure_logging(own.telemetry, process="api")
         configure_tracing(own.telemetry, process="api")
+        failpoints.arm(own.failpoints)
     return Application(own, resources or build_resources(own))

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from app.core.failpoints import failpoint
 from app.core.ids import JobId, TenantId
 from app.db.engine import Database
 from app.db.jobs.lease import ClaimedJob
@@ -93,6 +94,7 @@ class Claims:
                     future.set_result(claims.pop(key, None))
 
     async def _call(self, keys: list[Key]) -> dict[Key, Claim]:
+        await failpoint("claim.before")
         asked_at = time.monotonic()
         rows = await system_call(
             self._database,
@@ -103,6 +105,8 @@ class Claims:
             float(self._lease_s),
             reason="worker.claim",
         )
+        if rows:
+            await failpoint("claim.after_commit")
         return {(row[0], row[1]): Claim(_claimed(*row[1:]), asked_at) for row in rows}
 
 

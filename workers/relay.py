@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import text
 
 from app.core.clock import Clock
+from app.core.failpoints import failpoint
 from app.db.engine import Database
 from app.db.system import SystemSession, system_session
 from app.observability.metrics import counter, gauge
@@ -104,6 +105,8 @@ class Relay:
         }
         async with system_session(self._database, reason="relay.claim_due") as session:
             jobs = [PublishedJob(*row) for row in (await session.execute(statement, values)).all()]
+        if jobs:
+            await failpoint("relay.after_claim")
         await self._publish(jobs)
         self.last_tick = time.monotonic()
         return len(jobs)
@@ -123,11 +126,13 @@ class Relay:
                 },
             )
             again = [PublishedJob(*row) for row in stale.all()]
-        await self._publish(again)
         if again:
+            await failpoint("sweep.after_republish")
+            await self._publish(again)
             SWEPT.labels("republished").inc(len(again))
         await self._sweep_expired()
         for extra in self._extra_sweeps:
+            await failpoint("sweep.before_extra")
             async with system_session(self._database, reason="relay.extra_sweep") as session:
                 await extra(session)
         await self._report()
@@ -167,6 +172,7 @@ class Relay:
             PUBLISH_FAILURES.inc()
             log.warning("relay.publish_failed", jobs=len(jobs), error=repr(error)[:500])
             return
+        await failpoint("relay.after_publish")
         for job in jobs:
             PUBLISHED.labels(job.queue).inc()
 
@@ -175,6 +181,8 @@ class Relay:
         statement = text("select kind, outcome from tocsin_private.sweep_expired(:limit, clock_timestamp())")
         async with system_session(self._database, reason="relay.sweep_expired") as session:
             moved = (await session.execute(statement, {"limit": self._settings.batch_size})).all()
+        if moved:
+            await failpoint("sweep.after_expired")
         for kind, outcome in moved:
             SWEPT.labels(f"expired_{outcome}").inc()
             log.warning("relay.lease_expired", job_kind=kind, outcome=outcome)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import text
 
+from app.core import failpoints
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
 from app.db.system import SystemSession
@@ -76,6 +77,7 @@ def main() -> None:
     settings = Settings()
     configure_logging(settings.telemetry, process="relay")
     configure_tracing(settings.telemetry, process="relay")
+    failpoints.arm(settings.failpoints)
     metrics = serve_metrics(settings.telemetry.metrics_host, settings.jobs.relay_metrics_port)
     log.info("relay.started", metrics_port=metrics.port)
     asyncio.run(serve(settings))

@@ -19,6 +19,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from app.core.clock import Clock
+from app.core.failpoints import failpoint
 from app.core.ids import TenantId
 from app.core.jobs import JobRegistry, PermanentJobError, Registration
 from app.core.resources import Resources
@@ -140,6 +141,8 @@ class JobRunner:
                 # enqueue its own successor under the same unique key.
                 await ctx.lease.succeed(session)
                 await registration.handler(session, job, ctx)
+                await failpoint("finish.before_commit")
+            await failpoint("finish.after_commit")
             return
         async with _renewing(ctx):
             completion = await registration.handler(ctx, job)
@@ -147,6 +150,8 @@ class JobRunner:
             await ctx.lease.succeed(session)
             if completion is not None:
                 await completion(session)
+            await failpoint("finish.before_commit")
+        await failpoint("finish.after_commit")
 
     async def _settle(self, ctx: JobContext, ending: Awaitable[Outcome]) -> Outcome:
         try:

@@ -22,6 +22,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
+from app.core import failpoints
 from app.core.clock import Clock
 from app.core.heap import settle_heap
 from app.core.ids import TenantId
@@ -61,6 +62,7 @@ class WorkerRuntime:
         """This will start the loop and refuse to go on as an unsafe database role."""
         configure_logging(self._settings.telemetry, process="worker")
         configure_tracing(self._settings.telemetry, process="worker")
+        failpoints.arm(self._settings.failpoints)
         self._metrics = serve_metrics(self._settings.telemetry.metrics_host, self._settings.jobs.worker_metrics_port)
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
+from app.core.failpoints import failpoint
 from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
 from app.db.engine import Database
@@ -218,7 +219,11 @@ class IngestApp:
 
     async def _write(self, tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:
         async with tenant_session(self._database, tenant_id) as session:
-            return await batches.store_batch(session, batch, settings=self._settings)
+            await failpoint("ingest.before_insert")
+            stored = await batches.store_batch(session, batch, settings=self._settings)
+            await failpoint("ingest.after_insert")
+        await failpoint("ingest.after_commit")
+        return stored
 
     def _too_large(self, source: KnownSource | None) -> Answer:
         if source is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core import failpoints
 from app.settings.database import DatabaseSettings
 from app.settings.enhancement import EnhancementSettings
 from app.settings.http import HttpSettings
@@ -43,3 +44,15 @@ class Settings(BaseSettings):
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="Keys and egress.")
     remediation: RemediationSettings = Field(default_factory=RemediationSettings, description="Runbooks.")
     enhancement: EnhancementSettings = Field(default_factory=EnhancementSettings, description="Ticket enhancement.")
+    failpoints: str = Field(
+        "",
+        description="Where a fault test makes this process die, fail or wait (app/core/failpoints.py); refused in production.",
+    )
+
+    @model_validator(mode="after")
+    def _no_failpoints_in_production(self) -> Self:
+        # Here and not where the API starts: relay, worker and command line must refuse it too.
+        if self.failpoints and self.environment == "production":
+            raise ValueError("TOCSIN_FAILPOINTS must be empty in production: it makes processes fail on purpose")
+        failpoints.parse(self.failpoints)
+        return self

@@ -21,6 +21,7 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from app.core.failpoints import failpoint
 from app.core.ids import new_id
 from app.db.jobs.context import JobContext, RetryLater
 from app.db.jobs.models import EffectRow
@@ -194,12 +195,13 @@ class _Performance:
 
     async def send(self, send: Send, *, can_probe: bool) -> EffectResult:
         """Call the target before the deadline and write the outcome."""
+        await failpoint("effect.after_intent")
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             await self._finish(EffectResult(EffectState.FAILED, {"error": "not sent: the deadline had passed"}))
             raise RetryLater(delay_s=1.0, reason="the lease was too short to send the effect")
         try:
-            outcome = await asyncio.wait_for(send(self._deadline), remaining)
+            outcome = await asyncio.wait_for(self._call(send), remaining)
         except EffectFailed as error:
             return await self._finish(EffectResult(EffectState.FAILED, {"error": str(error)}))
         except Exception as error:
@@ -211,7 +213,12 @@ class _Performance:
             raise RetryLater(
                 wait_until, reason=f"outcome unclear ({type(error).__name__}); will look at the target"
             ) from error
+        await failpoint("effect.after_send")
         return await self._finish(EffectResult(EffectState.DONE, outcome))
+
+    async def _call(self, send: Send) -> dict[str, Any]:
+        await failpoint("effect.before_send")
+        return await send(self._deadline)
 
     async def _finish(self, result: EffectResult) -> EffectResult:
         async with self._ctx.transaction() as session:
