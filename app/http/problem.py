@@ -50,6 +50,8 @@ FRAME_CODES = {
     503: "unavailable.timeout",
 }
 VALIDATION_CODE = "validation"
+# What of a failure's context is meant for the caller; all else is for the log.
+EXTENSIONS = ("errors", "problems", "reason_code")
 MAX_ERRORS = 50
 MAX_WHERE = 200
 MAX_MESSAGE = 500
@@ -208,7 +210,7 @@ async def _anticipated(request: Request, error: Exception) -> Response:
         hint=error.hint,
         request_id=_request_id(request),
         headers=headers,
-        extra={"errors": error.context["errors"]} if "errors" in error.context else None,
+        extra={name: error.context[name] for name in EXTENSIONS if name in error.context},
     )
 
 

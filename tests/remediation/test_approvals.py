@@ -3,72 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from app.auth.rules import Role
-from app.core.ids import IncidentId, new_id
-from app.db.tenancy import tenant_session
-from app.incidents.service import resolve_incident
+from app.core.ids import new_id
 from app.remediation.rules.states import Mode, Outcome, RunState, StepState
-from tests.factories.access import ACTOR, make_tokens
+from tests.factories.access import make_tokens
 from tests.fixtures.database import make_tenant
 from tests.remediation.conftest import Callers, Ward
-
-APPROVED_ACT = """
-runbook: asked-restart
-version: 1
-about: Restarts when somebody agrees.
-targets: {service: {kind: http}}
-limits: {ceiling: once, per_hour: 5, run_timeout: 30m}
-steps:
-  - check: probe
-    do: http.probe
-    on: service
-    with: {path: /health}
-    timeout: 5s
-  - act: restart
-    do: http.request
-    on: service
-    with: {method: POST, path: /restart}
-    approval: {by: engineer, expires: 10m}
-    timeout: 5s
-    then: verify
-  - tell: handed
-    escalate: {policy: default, reason: Nobody agreed.}
-recovered:
-  every: 1s
-  for: 30s
-  need: 2 in a row
-  all: [{check: probe, is: "probe.up"}]
-"""
-WITH_ELSE = APPROVED_ACT.replace("expires: 10m}", "expires: 10m, else: handed}")
-CONDITIONAL = APPROVED_ACT.replace("{by: engineer,", "{when: \"incident.severity == 'P1'\", by: engineer,")
-ASK = APPROVED_ACT.replace(
-    "  - act: restart",
-    '  - ask: sure\n    question: "Restart ${target.service.name}?"\n    by: responder\n    expires: 10m\n  - act: restart',
-).replace("    approval: {by: engineer, expires: 10m}\n", "")
-
-
-async def wait_for_consent(ward: Ward, source: str = APPROVED_ACT, **differs: Any) -> UUID:
-    """A run of the runbook that has come to its question."""
-    await ward.add_runbook(source)
-    run_id = await ward.start(**({"runbook": "asked-restart"} | differs))
-    await ward.work()
-    assert (await ward.run(run_id)).state is RunState.AWAITING_APPROVAL
-    return run_id
-
-
-async def answer(
-    ward: Ward, callers: Callers, run_id: UUID, *, role: Role = Role.ENGINEER, **differs: Any
-) -> httpx.Response:
-    """Decide on the restart as the role; agreeing to the plan as it is shown unless the test says otherwise."""
-    shown = await ward.run(run_id)
-    body = {"step": "restart", "plan_digest": shown.plan_digest, "decision": "approve"} | differs
-    return await callers.call(role, "POST", f"/v1/runs/{run_id}/approve", json=body)
+from tests.remediation.consent import APPROVED_ACT, ASK, CONDITIONAL, WITH_ELSE, answer, wait_for_consent
 
 
 async def test_a_waiting_run_shows_its_question_and_has_done_nothing(ward: Ward) -> None:
@@ -240,58 +185,6 @@ async def test_a_run_that_waits_can_be_cancelled_and_then_not_approved(ward: War
     assert (late.status_code, late.json()["code"]) == (409, "run.nothing_to_approve")
     await ward.let_pass(2)
     assert ward.patient.writes == []
-
-
-async def test_a_changed_plan_is_refused_although_it_was_agreed_to(ward: Ward, callers: Callers) -> None:
-    run_id = await wait_for_consent(ward)
-    await answer(ward, callers, run_id)
-    # Plan and digest fit each other again; only what was agreed to does not.
-    await ward.change("update run_steps set approval = jsonb_set(approval, '{plan_digest}', '\"other\"')")
-    await ward.work()
-    run = await ward.run(run_id)
-    assert (run.outcome, run.reason_code, ward.patient.writes) == (Outcome.REFUSED, "plan.changed", [])
-
-
-async def test_a_yes_does_not_hold_for_ever(ward: Ward, callers: Callers) -> None:
-    run_id = await wait_for_consent(ward)
-    await answer(ward, callers, run_id)
-    ward.clock.advance(timedelta(minutes=11))
-    await ward.work()
-    run = await ward.run(run_id)
-    assert (run.outcome, run.reason_code, ward.patient.writes) == (Outcome.REFUSED, "approval.lapsed", [])
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "update api_tokens set revoked_at = now() where role = 'engineer'",
-        "update api_tokens set role = 'viewer' where role = 'engineer'",
-    ],
-    ids=["revoked", "a lower role"],
-)
-@pytest.mark.parametrize("source", [APPROVED_ACT, ASK], ids=["act", "ask"])
-async def test_a_yes_of_somebody_who_may_no_longer_say_it_is_refused(
-    ward: Ward, callers: Callers, source: str, change: str
-) -> None:
-    run_id = await wait_for_consent(ward, source)
-    agreed = await answer(ward, callers, run_id, step="sure" if source is ASK else "restart")
-    assert agreed.status_code == 200
-    await ward.change(change)
-    await ward.work()
-    run = await ward.run(run_id)
-    assert (run.outcome, run.reason_code) == (Outcome.REFUSED, "approval.approver_gone")
-    assert ward.patient.writes == []
-
-
-async def test_an_incident_that_is_over_needs_no_act_any_more(ward: Ward, callers: Callers) -> None:
-    incident_id: IncidentId = await ward.open_incident("Other")
-    run_id = await wait_for_consent(ward, incident_id=incident_id)
-    await answer(ward, callers, run_id)
-    async with tenant_session(ward.database, ward.tenant_id) as session:
-        await resolve_incident(session, incident_id=incident_id, actor=ACTOR, reason="was a drill", now=ward.now())
-    await ward.work()
-    run = await ward.run(run_id)
-    assert (run.outcome, run.reason_code, ward.patient.writes) == (Outcome.NO_ACTION_NEEDED, "incident.over", [])
 
 
 async def test_an_ask_step_goes_on_with_its_yes(ward: Ward, callers: Callers) -> None:
