@@ -17,14 +17,45 @@ class TooLarge(Exception):
     """The body crossed its cap; the rest was not read."""
 
 
+class Crowded(Exception):
+    """Too much is arriving at once; this body was not waited for."""
+
+
 class ClientGone(Exception):
     """The sender hung up: there is nobody to answer."""
 
 
-async def read_body(receive: Receive, *, cap_bytes: int, timeout_s: float) -> bytes:
+class Arriving:
+    """The bytes of bodies that are still arriving, of all requests of the process together.
+
+    Without a bound on their sum, a few hundred slow senders of large bodies could each stay under their own cap and take
+    the whole memory. A body that comes with its headers is not counted: small senders are served throughout.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """This will count bytes that have come.
+
+        Raises:
+            Crowded: They do not fit; they are not counted.
+        """
+        if self._held_bytes + size_bytes > self._limit_bytes:
+            raise Crowded
+        self._held_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """This will forget bytes of a body that is complete or given up."""
+        self._held_bytes -= size_bytes
+
+
+async def read_body(receive: Receive, *, cap_bytes: int, timeout_s: float, arriving: Arriving) -> bytes:
     """This will return the body, at most ``cap_bytes`` of it.
 
     Raises:
+        Crowded: It came in parts, and other bodies on their way leave no room for it.
         TooLarge: It is larger; reading stopped with the chunk that crossed the cap.
         TimeoutError: It did not come in time.
         ClientGone: The sender closed the connection.
@@ -38,7 +69,7 @@ async def read_body(receive: Receive, *, cap_bytes: int, timeout_s: float) -> by
     if not message.get("more_body", False):
         return body
     async with asyncio.timeout(timeout_s):
-        return await _rest(receive, body, cap_bytes)
+        return await _rest(receive, body, cap_bytes, arriving)
 
 
 async def _first(receive: Receive, timeout_s: float) -> Message:
@@ -73,20 +104,25 @@ class _Resumed:
         return (yield from self._steps)
 
 
-async def _rest(receive: Receive, start: bytes, cap_bytes: int) -> bytes:
-    chunks = [start]
-    size_bytes = len(start)
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size_bytes += len(chunk)
-        if size_bytes > cap_bytes:
-            raise TooLarge
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+async def _rest(receive: Receive, start: bytes, cap_bytes: int, arriving: Arriving) -> bytes:
+    chunks: list[bytes] = []
+    size_bytes = 0
+    chunk, more = start, True
+    try:
+        while True:
+            if size_bytes + len(chunk) > cap_bytes:
+                raise TooLarge
+            arriving.take(len(chunk))
+            size_bytes += len(chunk)
+            chunks.append(chunk)
+            if not more:
+                return b"".join(chunks)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+    finally:
+        arriving.give_back(size_bytes)
 
 
 def gunzip(body: bytes, *, cap_bytes: int) -> bytes:

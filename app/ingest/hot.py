@@ -23,9 +23,9 @@ from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.ingest import answers, batches
 from app.ingest.answers import Answer
-from app.ingest.bodies import ClientGone, Receive, TooLarge, gunzip, read_body
+from app.ingest.bodies import Arriving, ClientGone, Crowded, Receive, TooLarge, gunzip, read_body
 from app.ingest.group_commit import GroupCommit
-from app.ingest.known_sources import KnownSource, KnownSources
+from app.ingest.known_sources import KnownSource, KnownSources, NobodysCaps
 from app.ingest.openapi import openapi_path_item
 from app.ingest.refusals import RefusalCounter
 from app.ingest.rules.requests import accepts_type
@@ -72,6 +72,10 @@ class IngestApp:
         self._counters: dict[str, Counter] = {}
         self._requests = 0
         self._bytes = 0
+        self._arriving = Arriving(settings.max_inflight_bytes)
+        self._nobodys_caps = NobodysCaps(
+            settings.unknown_source_max_body_bytes, key=resources.get(Settings).security.token_pepper.get_secret_value()
+        )
         self._overloaded = answers.overloaded(settings.retry_after_s)
         self._overloaded_unread = answers.overloaded(settings.retry_after_s, close=True)
 
@@ -119,15 +123,17 @@ class IngestApp:
             source is not None and not self._commits.has_room(source.tenant_id)
         ):
             return self._overloaded_unread
-        cap = source.max_body_bytes if source is not None else self._settings.unknown_source_max_body_bytes
+        cap = source.max_body_bytes if source is not None else self._nobodys_caps.of(public_id)
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         if _declared_length(headers) > cap:
             return self._too_large(source)
         try:
-            body = await read_body(receive, cap_bytes=cap, timeout_s=self._settings.body_timeout_s)
+            body = await read_body(
+                receive, cap_bytes=cap, timeout_s=self._settings.body_timeout_s, arriving=self._arriving
+            )
         except TooLarge:
             return self._too_large(source)
-        except TimeoutError:
+        except (TimeoutError, Crowded):
             return self._overloaded_unread
         self._bytes += len(body)
         try:

@@ -8,6 +8,8 @@ then still waits for its commit, so nothing is taken that is not stored.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,7 +28,7 @@ from app.db.system import system_session
 from app.ingest.rules.requests import HeaderFilter, secret_context, shard_of
 from app.ingest.sources import all_sources
 from app.net.keyring import KeyRing
-from app.net.signing import CompiledProfile, Secret, Strength, get_profile, load_secret
+from app.net.signing import CompiledProfile, Secret, Strength, get_profile, load_secret, shipped_profiles
 from app.settings.ingest import IngestSettings
 
 log = structlog.get_logger(__name__)
@@ -158,6 +160,25 @@ class KnownSources:
                 # Without its secret the source refuses everything; it never skips the check (F49).
                 log.error("ingest.secret_unreadable", source_id=str(row.source_id), error=error.code)
         return tuple(loaded)
+
+
+class NobodysCaps:
+    """How large a body may be for a source that does not exist.
+
+    Sources differ in it, so one cap for every id without a source would tell which ids have one: a large unsigned body is
+    answered 413 here and 401 there. So an unknown id has one of the caps that sources have, always the same one.
+    """
+
+    def __init__(self, smallest_bytes: int, *, key: str) -> None:
+        of_profiles = {profile.limits.max_body_bytes for profile in shipped_profiles().values()}
+        of_kinds = {kind.max_body_bytes for kind in all_sources().values() if kind.max_body_bytes is not None}
+        self._caps = sorted({smallest_bytes} | {cap for cap in of_profiles | of_kinds if cap > smallest_bytes})
+        self._key = hashlib.sha256(b"tocsin caps of nobody\x00" + key.encode()).digest()
+
+    def of(self, public_id: str) -> int:
+        """This will return the cap of an id that names no source, by a keyed digest of the id."""
+        digest = hmac.digest(self._key, public_id.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return self._caps[digest[0] % len(self._caps)]
 
 
 def _credential_headers(profile: CompiledProfile) -> set[str]:

@@ -15,7 +15,8 @@ class IngestSettings(BaseModel):
     unknown_source_max_body_bytes: int = Field(
         1_048_576,
         ge=1024,
-        description="Bytes read of a request whose source is not known; sources bring their own cap.",
+        description="Bytes read at least of a request whose source is not known; sources bring their own cap, and some "
+        "unknown ids get a larger one, so that the size of a refused body tells nothing.",
     )
     max_inflight_bytes: int = Field(
         134_217_728, ge=1_048_576, description="Bytes of bodies held at once by one process; over it the answer is 503."
@@ -31,7 +32,12 @@ class IngestSettings(BaseModel):
         30.0, ge=0, description="Seconds for which an outdated source is still used while the database does not answer."
     )
     source_cache_size: int = Field(10_000, ge=1, description="Sources kept in memory by one process.")
-    unknown_cache_ttl_s: float = Field(2.0, ge=0, description="Seconds for which an unknown source id is remembered.")
+    unknown_cache_ttl_s: float = Field(
+        3.0,
+        ge=0,
+        description="Seconds for which an unknown source id is remembered; as long as a known one, so that the rhythm of "
+        "look-ups tells nothing.",
+    )
     unknown_cache_size: int = Field(10_000, ge=1, description="Unknown source ids remembered by one process.")
     lookups_at_once: int = Field(2, ge=1, description="Concurrent look-ups of sources in the database, of one process.")
     batch_size: int = Field(128, ge=1, le=1000, description="Deliveries that share one commit at the most.")

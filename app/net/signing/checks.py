@@ -21,6 +21,9 @@ MISMATCH: Final = Refused(RefusalReason.MISMATCH)
 SKEW: Final = Refused(RefusalReason.SKEW)
 NO_SECRET: Final = Refused(RefusalReason.NO_SECRET)
 
+MAX_ACTIVE: Final = 2
+"""Secrets of a source that hold at once: the current one and, in its overlap, the previous; a rotation ends older ones."""
+
 _NOBODYS_KEY: Final = secrets.token_bytes(32)
 _NOBODYS_SIGNATURE: Final = bytes(64)
 
@@ -58,12 +61,16 @@ def active(candidates: Sequence[Secret], now: datetime) -> list[Secret]:
     return [secret for secret in candidates if secret.expires_at is None or now < secret.expires_at]
 
 
-def refuse(refusal: Refused, request: SignedRequest) -> Refused:
-    """This will refuse before any key was used, at the price of having used one.
+def refuse(refusal: Refused, request: SignedRequest, *, spent: int = 0) -> Refused:
+    """This will refuse at the price of having tried as many keys as a source can have.
 
-    Without it, an unknown source, a missing header and a wrong signature would answer at different speeds,
-    and the difference grows with the body.
+    Without it, an unknown source, a missing header, a wrong signature and a rotation under way would answer at different
+    speeds, and the difference grows with the body.
+
+    Args:
+        spent: Keys that the check has tried already.
     """
-    digest = hmac.digest(_NOBODYS_KEY, request.body, "sha256")
-    hmac.compare_digest(digest.hex().encode(), _NOBODYS_SIGNATURE)
+    for _ in range(MAX_ACTIVE - spent):
+        digest = hmac.digest(_NOBODYS_KEY, request.body, "sha256")
+        hmac.compare_digest(digest.hex().encode(), _NOBODYS_SIGNATURE)
     return refusal

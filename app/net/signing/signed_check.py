@@ -9,6 +9,7 @@ from datetime import datetime
 from app.net.signing.checks import MALFORMED, MISMATCH, MISSING, NO_SECRET, Check, active, refuse
 from app.net.signing.conclusion import Claims, compile_conclusion
 from app.net.signing.fields import compile_picker, first_present, id_pattern, text_pattern, timestamp_parser
+from app.net.signing.format import Kind
 from app.net.signing.profile import Profile
 from app.net.signing.signatures import compile_matcher, compile_shape, compile_splitter
 from app.net.signing.template import BODY, DELIVERY_ID, METHOD, PATH, TIMESTAMP
@@ -23,6 +24,7 @@ def compile_signed_check(profile: Profile) -> Check:
     """This will return the check of a signing profile: read, compare with every secret, conclude."""
     read, match = _compile_reader(profile), compile_matcher(profile)
     is_well_formed, conclude = compile_shape(profile), compile_conclusion(profile)
+    hashes_body = profile.kind is Kind.HMAC
 
     def check(request: SignedRequest, secrets: Sequence[Secret], now: datetime) -> Verified | Refused:
         usable = active(secrets, now)
@@ -37,9 +39,11 @@ def compile_signed_check(profile: Profile) -> Check:
             # No early exit: which of the secrets matched must not show in the time.
             if match(secret.key, message, signatures) and matched is None:
                 matched = secret
+        spent = len(usable) if hashes_body else 0
         if matched is None:
-            return MISMATCH if is_well_formed(signatures) else MALFORMED
-        return conclude(claims, request.body, matched.id, now)
+            return refuse(MISMATCH if is_well_formed(signatures) else MALFORMED, request, spent=spent)
+        verdict = conclude(claims, request.body, matched.id, now)
+        return refuse(verdict, request, spent=spent) if isinstance(verdict, Refused) else verdict
 
     return check
 
