@@ -7,7 +7,7 @@ broker that is down costs latency only: the rows stay published and workers take
 from __future__ import annotations
 
 import asyncio
-import time
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from app.core.failpoints import failpoint
 from app.db.engine import Database
 from app.db.system import SystemSession, system_session
 from app.observability.metrics import counter, gauge
+from app.observability.probes import Pulse
 from app.settings.jobs import JobSettings
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,10 @@ PUBLISHED = counter("tocsin_relay_published_total", "Job ids handed to the broke
 PUBLISH_FAILURES = counter("tocsin_relay_publish_failures_total", "Batches that the broker did not take.", ())
 SWEPT = counter("tocsin_relay_swept_total", "Jobs that a sweep moved, by what happened.", ("outcome",))
 DUE = gauge("tocsin_jobs_due", "Due jobs per queue, counted up to a cap.", ("queue",))
+PUBLISHED_NOW = gauge(
+    "tocsin_jobs_published", "Published but not started jobs per queue, counted up to a cap.", ("queue",)
+)
+IN_PROGRESS = gauge("tocsin_jobs_in_progress", "Running jobs per queue, counted up to a cap.", ("queue",))
 OLDEST_DUE = gauge("tocsin_jobs_oldest_due_seconds", "Age of the oldest due job per queue.", ("queue",))
 DEAD = gauge("tocsin_jobs_dead", "Dead letters per queue, counted up to a cap.", ("queue",))
 STATS_CAP = 10_000
@@ -64,6 +69,7 @@ class Relay:
         settings: Intervals, batch and window.
         as_of: Judges "due" by this clock instead of the server's; for tests and simulations.
         extra_sweeps: Further repairs, each in a system transaction of its own, after every sweep.
+        pulse: Told of every completed tick.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Relay:
         settings: JobSettings,
         as_of: Clock | None = None,
         extra_sweeps: Sequence[Sweep] = (),
+        pulse: Pulse | None = None,
     ) -> None:
         self._database = database
         self._publisher = publisher
@@ -82,7 +89,7 @@ class Relay:
         self._extra_sweeps = extra_sweeps
         self._wake = asyncio.Event()
         self._stopping = False
-        self.last_tick = 0.0
+        self._pulse = pulse or Pulse(max_age_s=math.inf)
 
     def wake(self) -> None:
         """This will make the next poll happen now; called on a hint."""
@@ -91,6 +98,7 @@ class Relay:
     def stop(self) -> None:
         """This will end ``run`` after the pass under way."""
         self._stopping = True
+        self._pulse.end()
         self._wake.set()
 
     async def tick(self) -> int:
@@ -108,7 +116,7 @@ class Relay:
         if jobs:
             await failpoint("relay.after_claim")
         await self._publish(jobs)
-        self.last_tick = time.monotonic()
+        self._pulse.beat()
         return len(jobs)
 
     async def sweep(self) -> None:
@@ -188,11 +196,15 @@ class Relay:
             log.warning("relay.lease_expired", job_kind=kind, outcome=outcome)
 
     async def _report(self) -> None:
-        statement = text("select queue, due, oldest_due_s, dead from tocsin_private.queue_stats(:cap)")
+        statement = text(
+            "select queue, due, published, running, oldest_due_s, dead from tocsin_private.queue_stats(:cap)"
+        )
         async with system_session(self._database, reason="relay.queue_stats") as session:
             rows = (await session.execute(statement, {"cap": STATS_CAP})).all()
-        for queue, due, oldest_due_s, dead in rows:
+        for queue, due, published, running, oldest_due_s, dead in rows:
             DUE.labels(queue).set(due)
+            PUBLISHED_NOW.labels(queue).set(published)
+            IN_PROGRESS.labels(queue).set(running)
             OLDEST_DUE.labels(queue).set(oldest_due_s)
             DEAD.labels(queue).set(dead)
 

@@ -17,6 +17,7 @@ from app.kv.client import connect_redis
 from app.kv.hints import Hints
 from app.observability.logging import configure_logging
 from app.observability.metrics import serve_metrics
+from app.observability.probes import Pulse
 from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from workers.celery_app import make_celery
@@ -48,7 +49,7 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
     return [stranded_deliveries, old_rows, IsolationWatch()]
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, pulse: Pulse) -> None:
     """This will run the relay until a signal stops it."""
     # Only what a relay needs: it runs no handler, so it imports none, and starts in half the time.
     redis = connect_redis(settings)
@@ -59,6 +60,7 @@ async def serve(settings: Settings) -> None:
         publisher=CeleryPublisher(make_celery(settings), prefix=settings.redis.key_prefix),
         settings=settings.jobs,
         extra_sweeps=standard_sweeps(settings),
+        pulse=pulse,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,9 +80,10 @@ def main() -> None:
     configure_logging(settings.telemetry, process="relay")
     configure_tracing(settings.telemetry, process="relay")
     failpoints.arm(settings.failpoints)
-    metrics = serve_metrics(settings.telemetry.metrics_host, settings.jobs.relay_metrics_port)
+    pulse = Pulse(max_age_s=settings.jobs.stale_worker_s)
+    metrics = serve_metrics(settings.telemetry.metrics_host, settings.jobs.relay_metrics_port, probes=pulse.probes())
     log.info("relay.started", metrics_port=metrics.port)
-    asyncio.run(serve(settings))
+    asyncio.run(serve(settings, pulse))
     metrics.close()
     shutdown_tracing()
     log.info("relay.stopped")

@@ -13,7 +13,6 @@ import os
 import random
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from datetime import timedelta
@@ -32,6 +31,7 @@ from app.db.roles import assert_safe_roles
 from app.db.system import system_session
 from app.observability.logging import configure_logging
 from app.observability.metrics import MetricsServer, gauge, serve_metrics
+from app.observability.probes import Pulse
 from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from app.wiring import build_resources, close_resources, load_handlers
@@ -56,14 +56,18 @@ class WorkerRuntime:
         self._draining = threading.Event()
         self._metrics: MetricsServer | None = None
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}"
-        self.last_poll = 0.0
+        self._pulse = Pulse(max_age_s=settings.jobs.stale_worker_s)
 
     def start(self) -> None:
         """This will start the loop and refuse to go on as an unsafe database role."""
         configure_logging(self._settings.telemetry, process="worker")
         configure_tracing(self._settings.telemetry, process="worker")
         failpoints.arm(self._settings.failpoints)
-        self._metrics = serve_metrics(self._settings.telemetry.metrics_host, self._settings.jobs.worker_metrics_port)
+        self._metrics = serve_metrics(
+            self._settings.telemetry.metrics_host,
+            self._settings.jobs.worker_metrics_port,
+            probes=self._pulse.probes(),
+        )
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
         settle_heap()
@@ -84,6 +88,7 @@ class WorkerRuntime:
         """This will stop taking jobs and, after the drain time, hand back those that still run."""
         if not self._draining.is_set():
             self._draining.set()
+            self._pulse.end()
             log.info("worker.draining", running=len(self._running), timeout_s=self._settings.jobs.drain_timeout_s)
             self._loop.call_soon_threadsafe(
                 self._loop.call_later, self._settings.jobs.drain_timeout_s, self._cancel_running
@@ -145,7 +150,7 @@ class WorkerRuntime:
         while not self._draining.is_set():
             try:
                 await self._poll_once()
-                self.last_poll = time.monotonic()
+                self._pulse.beat()
                 LAST_POLL.set_to_current_time()
             except Exception as error:  # noqa: BLE001 - outermost frame: polled again in a moment
                 log.warning("worker.poll_failed", error=repr(error)[:1000])

@@ -10,7 +10,7 @@ import errno
 import socket
 import socketserver
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
@@ -25,6 +25,7 @@ from prometheus_client import (
     make_wsgi_app,
 )
 
+from app.observability.probes import Probe, with_probes
 from app.observability.tracing import recorded_trace_id
 
 log = structlog.get_logger(__name__)
@@ -128,17 +129,18 @@ class MetricsServer:
         self._thread.join(timeout=5)
 
 
-def serve_metrics(host: str, port: int) -> MetricsServer:
+def serve_metrics(host: str, port: int, *, probes: Mapping[str, Probe] | None = None) -> MetricsServer:
     """This will serve ``/metrics`` on its own thread; a busy port makes it take the next free one.
 
     Args:
         host: Address to listen on.
         port: First port to try; 0 lets the system choose.
+        probes: Paths answered with 200 or 503 instead of the metrics.
 
     Raises:
         OSError: None of the tried ports was free.
     """
-    application = make_wsgi_app(REGISTRY)
+    application = with_probes(make_wsgi_app(REGISTRY), probes or {})
     kind = _ServerV6 if ":" in host else _Server
     for candidate in range(port, min(port + PORTS_TRIED, 65536)) if port else [0]:
         try:
