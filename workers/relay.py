@@ -37,6 +37,7 @@ PUBLISHED_NOW = gauge(
 IN_PROGRESS = gauge("tocsin_jobs_in_progress", "Running jobs per queue, counted up to a cap.", ("queue",))
 OLDEST_DUE = gauge("tocsin_jobs_oldest_due_seconds", "Age of the oldest due job per queue.", ("queue",))
 DEAD = gauge("tocsin_jobs_dead", "Dead letters per queue, counted up to a cap.", ("queue",))
+PAUSED = gauge("tocsin_queue_paused", "1 where an operator has paused the queue for every tenant, else 0.", ("queue",))
 STATS_CAP = 10_000
 
 
@@ -201,12 +202,16 @@ class Relay:
         )
         async with system_session(self._database, reason="relay.queue_stats") as session:
             rows = (await session.execute(statement, {"cap": STATS_CAP})).all()
+            pauses = set(
+                (await session.execute(text("select queue from tocsin_private.list_queue_pauses()"))).scalars()
+            )
         for queue, due, published, running, oldest_due_s, dead in rows:
             DUE.labels(queue).set(due)
             PUBLISHED_NOW.labels(queue).set(published)
             IN_PROGRESS.labels(queue).set(running)
             OLDEST_DUE.labels(queue).set(oldest_due_s)
             DEAD.labels(queue).set(dead)
+            PAUSED.labels(queue).set(not pauses.isdisjoint({queue, "*"}))
 
 
 async def purge_finished(session: SystemSession, *, keep: timedelta, limit: int = 1000) -> int:

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import text
 
 from app.core import failpoints
+from app.core.clock import SystemClock
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
 from app.db.system import SystemSession
@@ -22,14 +23,17 @@ from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from workers.celery_app import make_celery
 from workers.isolation import IsolationWatch
+from workers.partitions import PartitionKeeper
 from workers.publisher import CeleryPublisher
 from workers.relay import Relay, Sweep, purge_finished
+from workers.server_watch import ServerWatch
 
 log = structlog.get_logger(__name__)
 
 
 def standard_sweeps(settings: Settings) -> list[Sweep]:
-    """This will return what runs beside the relay's own repairs: stranded deliveries, old rows, the watch on isolation."""
+    """This will return what runs beside the relay's own repairs: stranded deliveries, old rows, the watch on isolation
+    and on PostgreSQL's connections."""
 
     async def stranded_deliveries(session: SystemSession) -> None:
         await session.execute(
@@ -46,7 +50,7 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
             {"keep": timedelta(days=settings.ingest.delivery_retention_days), "limit": 1000},
         )
 
-    return [stranded_deliveries, old_rows, IsolationWatch()]
+    return [stranded_deliveries, old_rows, IsolationWatch(), ServerWatch()]
 
 
 async def serve(settings: Settings, pulse: Pulse) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
+from app.db.gauges import watch_pool
 from app.settings.database import DatabaseSettings
 
 if TYPE_CHECKING:  # generic in its stubs only
@@ -95,7 +96,7 @@ class Database:
     @classmethod
     def from_settings(cls, settings: DatabaseSettings) -> Database:
         """This will build the engines; no connection is opened before the first use."""
-        return cls(
+        database = cls(
             app=make_engine(
                 settings.app_url.get_secret_value(),
                 settings,
@@ -111,6 +112,9 @@ class Database:
                 name="system",
             ),
         )
+        watch_pool(database.app, role="app", limit=settings.pool_size + settings.pool_overflow)
+        watch_pool(database.system, role="system", limit=settings.system_pool_size)
+        return database
 
     async def dispose(self) -> None:
         """This will close both pools."""

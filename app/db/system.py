@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.engine import LOST_CONNECTION, Database, driver_of
+from app.db.gauges import UNAVAILABLE
 from app.db.tenancy import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ async def system_session(database: Database, *, reason: str) -> AsyncIterator[Sy
             try:
                 await session.connection()
             except (PoolTimeout, DBAPIError, OSError) as error:
+                UNAVAILABLE.labels("system").inc()
                 raise DatabaseUnavailable(type(error).__name__) from error
             yield session
     finally:
@@ -64,4 +66,5 @@ async def system_call(database: Database, statement: str, *arguments: object, re
         async with database.system.connect() as connection:
             return [tuple(row) for row in await driver_of(connection).fetch(statement, *arguments)]
     except LOST_CONNECTION as error:
+        UNAVAILABLE.labels("system").inc()
         raise DatabaseUnavailable(type(error).__name__) from error

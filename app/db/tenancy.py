@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Unavailable
 from app.core.ids import TenantId
 from app.db.engine import LOST_CONNECTION, TRANSACTION, Database, DriverConnection, driver_of
+from app.db.gauges import UNAVAILABLE
 
 
 class TenantSession(AsyncSession):
@@ -92,6 +93,7 @@ async def _begin(session: TenantSession) -> None:
         session.pooled[TRANSACTION] = True
         await session.driver.execute(f"begin; select set_config('app.current_tenant_id', '{tenant}', true)")
     except LOST_CONNECTION as error:
+        UNAVAILABLE.labels("app").inc()
         raise DatabaseUnavailable(type(error).__name__) from error
 
 
@@ -99,6 +101,7 @@ async def _commit(session: TenantSession) -> None:
     try:
         answer = await session.driver.execute("commit")
     except LOST_CONNECTION as error:  # committed or not: the caller's retry has to be safe in both cases
+        UNAVAILABLE.labels("app").inc()
         raise DatabaseUnavailable(type(error).__name__) from error
     # PostgreSQL answers the commit of a failed transaction with a friendly ROLLBACK.
     if answer != "COMMIT":

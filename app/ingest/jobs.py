@@ -23,7 +23,7 @@ from app.db.tenancy import TenantSession
 from app.ingest.batches import DRAIN_MAX_ATTEMPTS
 from app.ingest.faults import name_of
 from app.ingest.repository import deliveries as repository
-from app.ingest.repository.deliveries import Finding
+from app.ingest.repository.deliveries import ClaimedDelivery, Finding
 from app.ingest.service.processing import process, set_aside
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
@@ -37,6 +37,11 @@ DRAINED = histogram(
     "Deliveries that one intake transaction worked through.",
     (),
     buckets=(1, 5, 10, 25, 50, 100),
+)
+EFFECT = histogram(
+    "tocsin_event_to_effect_seconds",
+    "Seconds from a delivery's receipt until its alerts and incidents are written, or the reason why there are none.",
+    (),
 )
 
 
@@ -107,7 +112,7 @@ async def _together(ctx: JobContext, session: TenantSession, ids: Sequence[UUID]
     except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is tried alone
         log.warning("ingest.batch_failed", deliveries=len(ids), error=name_of(error))
         return False
-    _count(findings)
+    _count(ctx, loaded, findings)
     return True
 
 
@@ -140,7 +145,7 @@ async def _alone(ctx: JobContext, delivery_id: UUID, settings: IngestSettings) -
 async def _process_one(ctx: JobContext, session: TenantSession, delivery_id: UUID) -> None:
     loaded = await repository.load_claimed(session, ids=[delivery_id])
     if loaded:
-        _count(await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now()))
+        _count(ctx, loaded, await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now()))
 
 
 async def _give_up(ctx: JobContext, delivery_id: UUID, *, attempts: int, error: str) -> None:
@@ -149,12 +154,15 @@ async def _give_up(ctx: JobContext, delivery_id: UUID, *, attempts: int, error: 
         findings = [set_aside(delivery, attempts=attempts, error=error) for delivery in loaded]
         if findings:
             await repository.finish(session, findings, job_id=ctx.job_id, now=ctx.clock.now())
-    _count(findings)
+    _count(ctx, loaded, findings)
 
 
-def _count(findings: Sequence[Finding]) -> None:
+def _count(ctx: JobContext, deliveries: Sequence[ClaimedDelivery], findings: Sequence[Finding]) -> None:
     if findings:
         DRAINED.observe(len(findings))
+    now = ctx.clock.now()
+    for delivery in deliveries:
+        EFFECT.observe(max(0.0, (now - delivery.received_at).total_seconds()))
     for finding in findings:
         DELIVERIES.labels(finding.state.value).inc()
         if finding.reason:
