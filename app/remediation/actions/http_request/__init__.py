@@ -70,7 +70,8 @@ def _judged(answer: HttpAnswer) -> Output:
     text = answer.body.decode("utf-8", "replace")[:500]
     if 200 <= answer.status < 300:
         return Output(status=answer.status, body=text)
-    if answer.status < 500:
+    # A redirect that says "look there" often follows a form that was taken; only 307 and 308 ask for the same call again.
+    if answer.status in (307, 308) or 400 <= answer.status < 500:
         raise NotApplied(f"the service refused with {answer.status}: {text[:200]}")
     raise Unclear(f"the service answered {answer.status}: {text[:200]}")
 
