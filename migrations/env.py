@@ -1,4 +1,8 @@
-"""Alembic's entry: as tocsin_owner, one advisory lock, one transaction per migration, short lock time-outs."""
+"""Alembic's entry: as tocsin_owner, one advisory lock, one transaction per migration, short lock time-outs.
+
+A statement that waits for a strong lock holds up everybody who comes after it. So it waits a quarter of a second at the
+most, well below the time that a sender's request may take, and the migration is tried again until it gets through.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,24 @@ import asyncio
 import importlib
 import os
 import pkgutil
+import random
 import threading
+import time
 
 from alembic import context
 from sqlalchemy import Connection, pool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import app
 from app.db.base import Base
+from app.db.partitions import is_model
 
 # Arbitrary, but fixed: any process that migrates this schema takes the same lock.
 MIGRATION_LOCK = 7_221_455_907_113
+LOCK_TIMEOUT_MS = 250
+LOCK_ATTEMPTS = 60
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 def import_models() -> None:
@@ -38,12 +49,28 @@ def database_url() -> str:
 
 def run(connection: Connection) -> None:
     """This will run the migrations on one connection."""
-    connection.execute(text("select set_config('lock_timeout', '5s', false)"))
+    # Before the time-out is set: a second migration waits for the first, however long that takes.
     connection.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text("select set_config('lock_timeout', :limit, false)"), {"limit": f"{LOCK_TIMEOUT_MS}ms"})
     connection.commit()
-    context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
-    with context.begin_transaction():
-        context.run_migrations()
+    for attempts_left in reversed(range(LOCK_ATTEMPTS)):
+        try:
+            context.configure(
+                connection=connection,
+                target_metadata=Base.metadata,
+                transaction_per_migration=True,
+                include_name=is_model,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+        except DBAPIError as error:
+            # The migrations before the one that met the lock are committed; the next try goes on from there.
+            connection.rollback()
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or not attempts_left:
+                raise
+            time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - so that two of them do not meet again
+        else:
+            return
 
 
 async def migrate() -> None:

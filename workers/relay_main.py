@@ -50,7 +50,8 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
             {"keep": timedelta(days=settings.ingest.delivery_retention_days), "limit": 1000},
         )
 
-    return [stranded_deliveries, old_rows, IsolationWatch(), ServerWatch()]
+    keeper = PartitionKeeper(SystemClock(), retention_days=settings.ingest.delivery_retention_days)
+    return [stranded_deliveries, old_rows, IsolationWatch(), ServerWatch(), keeper]
 
 
 async def serve(settings: Settings, pulse: Pulse) -> None:

@@ -40,11 +40,14 @@ DEFINER_FUNCTIONS = frozenset(
         "find_operator_token",
         "find_source",
         "find_token",
+        "has_waiting_deliveries",
+        "keep_delivery_partitions",
         "list_operator_tokens",
         "list_queue_pauses",
         "list_tenants",
         "list_workers",
         "claim_jobs",
+        "move_stray_deliveries",
         "poll_published",
         "purge_deliveries",
         "purge_finished",
@@ -53,10 +56,13 @@ DEFINER_FUNCTIONS = frozenset(
         "republish_stale",
         "revoke_operator_token",
         "set_queue_pause",
+        "stray_deliveries",
         "sweep_expired",
         "sweep_intake",
     }
 )
+# Definer functions of the schema's owner, each with its reason; FORCE hides every row from it.
+OWNER_FUNCTIONS = {"keep_delivery_partitions": "only the owner of a table can make and drop its partitions"}
 
 _TENANT_RELATIONS = """
     select c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
@@ -143,13 +149,22 @@ TOO_MUCH_RIGHT = """
       or (g.grantee = 'tocsin_app' and g.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))
       or (g.grantee = 'tocsin_backup' and g.privilege_type <> 'SELECT')
     union all
+    -- Its own policies hold, but its statistics would show other tenants' values; only the parent is named.
+    select pg_get_userbyid(a.grantee) || ' may ' || lower(a.privilege_type) || ' the partition ' || c.relname
+    from pg_class c, aclexplode(c.relacl) a where c.relispartition and pg_get_userbyid(a.grantee) = any (cast(:roles as text[]))
+    union all
     select n.nspname || '.' || p.proname || ' is a SECURITY DEFINER function that is not on the list' from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     where p.prosecdef and not (n.nspname = 'tocsin_private' and p.proname = any (cast(:definer_functions as text[])))
     union all
     select p.proname || ' may be executed by ' || coalesce(nullif(pg_get_userbyid(a.grantee), 'unknown (OID=0)'), 'everybody')
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(p.proacl) a
-    where n.nspname = 'tocsin_private' and pg_get_userbyid(a.grantee) not in ('tocsin_system', 'tocsin_definer')
+    where n.nspname = 'tocsin_private'
+      and pg_get_userbyid(a.grantee) not in ('tocsin_system', 'tocsin_definer', 'tocsin_owner')
+    union all
+    select p.proname || ' runs as ' || pg_get_userbyid(p.proowner) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = 'tocsin_private' and p.prosecdef and pg_get_userbyid(p.proowner) <>
+      case when p.proname = any (cast(:owner_functions as text[])) then 'tocsin_owner' else 'tocsin_definer' end
     union all
     select p.proname || ' does not fix its search_path' from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'tocsin_private' and p.prosecdef
@@ -183,6 +198,7 @@ async def examine(connection: AsyncConnection) -> list[Finding]:
         "global_uniques": list(GLOBAL_UNIQUES),
         "roles": list(APP_ROLES),
         "definer_functions": sorted(DEFINER_FUNCTIONS),
+        "owner_functions": sorted(OWNER_FUNCTIONS),
     }
     findings: list[Finding] = []
     for question, statement in QUESTIONS.items():
@@ -193,8 +209,11 @@ async def examine(connection: AsyncConnection) -> list[Finding]:
 
 
 async def tenant_tables(connection: AsyncConnection) -> dict[str, str]:
-    """This will return each tenant table with the name of its tenant column."""
-    statement = f"select relname, tenant_column from ({_TENANT_RELATIONS}) r where relkind in ('r', 'p') order by 1"
+    """This will return each tenant table with the name of its tenant column; partitions are part of their parent."""
+    statement = (
+        f"select r.relname, r.tenant_column from ({_TENANT_RELATIONS}) r join pg_class c on c.oid = r.oid"
+        " where r.relkind in ('r', 'p') and not c.relispartition order by 1"
+    )
     rows = await connection.execute(
         text(statement), {"columns_of": list(TENANT_COLUMN), "columns": list(TENANT_COLUMN.values())}
     )

@@ -114,6 +114,8 @@ class DeliveryRow(TenantScoped, Base):
         Index("ix_deliveries_accepted", "tenant_id", "shard", "stored_at", postgresql_where=text("state = 'accepted'")),
         Index("ix_deliveries_source", "tenant_id", "source_id", "id"),
         Index("ix_deliveries_stored", "stored_at", postgresql_using="brin"),
+        # By day: an id begins with its time. The partitions are made and dropped by the relay's keeper.
+        {"postgresql_partition_by": "RANGE (id)"},
     )
 
 
