@@ -9,10 +9,10 @@ import asyncpg
 import orjson
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, PoolResetState
 
 from app.db.gauges import watch_pool
 from app.settings.database import DatabaseSettings
@@ -61,8 +61,24 @@ def make_engine(url: str, settings: DatabaseSettings, *, pool_size: int, overflo
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _hand_out_no_closed_connection)
     event.listen(engine.sync_engine, "reset", _leave_no_transaction)
     return engine
+
+
+def _hand_out_no_closed_connection(
+    connection: DBAPIConnection, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection
+) -> None:
+    """After a restart or failover of the server every pooled connection is closed, and the driver knows it.
+
+    Without this each of them would cost one request a 503. The whole pool is made anew, so the pool asks only once.
+    """
+    if _is_closed(connection):
+        raise InvalidatePoolError
+
+
+def _is_closed(connection: DBAPIConnection) -> bool:
+    return bool(connection.driver_connection.is_closed())
 
 
 def _leave_no_transaction(connection: DBAPIConnection, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
@@ -70,7 +86,7 @@ def _leave_no_transaction(connection: DBAPIConnection, entry: ConnectionPoolEntr
 
     The driver is not asked: after a cancelled begin it does not know yet. The roll-back waits for the answer.
     """
-    if entry.info.pop(TRANSACTION, False) and not state.terminate_only:
+    if entry.info.pop(TRANSACTION, False) and not state.terminate_only and not _is_closed(connection):
         connection.run_async(lambda driver: driver.execute("rollback"))
 
 
