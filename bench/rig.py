@@ -68,6 +68,7 @@ class Rig:
             "TOCSIN_JOBS__RELAY_METRICS_PORT": "0",
             "TOCSIN_JOBS__WORKER_METRICS_PORT": "0",
         }
+        self.environment |= {name: value for name, value in os.environ.items() if name.startswith("TOCSIN_INGEST")}
         os.environ.update(self.environment)
         return self
 
