@@ -13,10 +13,13 @@ from app.core.resources import Resources
 from app.db.engine import Database
 from app.main import Application
 from app.settings import Settings
+from tests.attacks.pipeline import pipeline
 from tests.attacks.target import Target
 from tests.factories.ingest import committed_source
 from tests.fixtures.database import PostgresServer
 from tests.fixtures.process import make_settings
+
+__all__ = ["pipeline"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

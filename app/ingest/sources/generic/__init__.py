@@ -107,6 +107,9 @@ def _event(item: dict[str, Any], evaluator: Evaluator, config: GenericConfig) ->
     if isinstance(severity, dict | list):
         warnings.append("the severity is no text: the default counts")
         severity = None
+    labels = _labels(item, evaluator, config)
+    if isinstance(labels, dict):
+        warnings += values.mapping_warnings(labels, what="labels")
     status = _status(item, evaluator, config, warnings)
     return AlertEvent(
         dedup_key=_dedup_key(item, evaluator, config, title),
@@ -117,7 +120,7 @@ def _event(item: dict[str, Any], evaluator: Evaluator, config: GenericConfig) ->
         event_time=event_time,
         starts_at=event_time if status is AlertStatus.FIRING else None,
         ends_at=event_time if status is AlertStatus.RESOLVED else None,
-        labels=_labels(item, evaluator, config),
+        labels=values.clean_mapping(labels),
         links=values.links(("Source", evaluator.find(config.url, item))),
         warnings=tuple(warning[: values.WARNING_MAX] for warning in warnings),
     )
@@ -151,11 +154,11 @@ def _dedup_key(item: dict[str, Any], evaluator: Evaluator, config: GenericConfig
     return f"fields:{digest.hexdigest()[:32]}"
 
 
-def _labels(item: dict[str, Any], evaluator: Evaluator, config: GenericConfig) -> dict[str, str]:
+def _labels(item: dict[str, Any], evaluator: Evaluator, config: GenericConfig) -> object:
     if config.labels:
         found = {name: evaluator.find(expression, item) for name, expression in config.labels.items()}
-        return values.clean_mapping({name: value for name, value in found.items() if value is not None})
-    return values.clean_mapping(evaluator.find(config.labels_from, item))
+        return {name: value for name, value in found.items() if value is not None}
+    return evaluator.find(config.labels_from, item)
 
 
 SOURCE = AlertSource(

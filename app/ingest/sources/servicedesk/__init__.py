@@ -76,6 +76,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: ServiceDeskConfig) ->
     if not ticket_id:
         raise ParseError("body.unexpected_shape", 'the ticket has no id: send "id": "${id}" in the payload')
     warnings = [f"{name} was not filled in by the sender" for name in sorted(request) if _is_unset(request[name])]
+    warnings += values.mapping_warnings(request.get("udf_fields"), what="udf_fields")
     event = _event_name(payload, request, config, warnings)
     subject = values.one_line(_named(request.get("subject") or request.get("title")))
     return [
