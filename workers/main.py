@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from app.settings import Settings
+from app.settings.production import Process, refuse_weak_settings
 from workers.bindings import bind
 from workers.celery_app import make_celery, run_worker
 from workers.queues import ALL_QUEUES, broker_queue
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown or not queues:
         parser.error(f"unknown queue {', '.join(unknown) or '(none given)'}; choose from {', '.join(ALL_QUEUES)}")
     settings = Settings()
+    refuse_weak_settings(settings, process=Process.WORKER)
     concurrency = options.concurrency or settings.jobs.worker_concurrency
     app = make_celery(settings)
     bind(app, WorkerRuntime(settings, queues=queues, concurrency=concurrency))

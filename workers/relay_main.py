@@ -21,6 +21,7 @@ from app.observability.metrics import serve_metrics
 from app.observability.probes import Pulse
 from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
+from app.settings.production import Process, refuse_weak_settings
 from workers.celery_app import make_celery
 from workers.isolation import IsolationWatch
 from workers.partitions import PartitionKeeper
@@ -82,6 +83,7 @@ async def serve(settings: Settings, pulse: Pulse) -> None:
 def main() -> None:
     """This will configure the process and run its loop."""
     settings = Settings()
+    refuse_weak_settings(settings, process=Process.RELAY)
     configure_logging(settings.telemetry, process="relay")
     configure_tracing(settings.telemetry, process="relay")
     failpoints.arm(settings.failpoints)

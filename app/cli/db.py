@@ -30,6 +30,13 @@ def bootstrap(
     show_passwords: Annotated[
         bool, typer.Option(help="Set fresh passwords for the login roles and print them once.")
     ] = True,
+    passwords_from_urls: Annotated[
+        bool,
+        typer.Option(
+            help="Give each role the password in its TOCSIN_DATABASE__..._URL instead, and print none: for a start "
+            "without a person, where the URLs come from a store of secrets."
+        ),
+    ] = False,
 ) -> None:
     """Create the database roles and the database. Safe to run again."""
     import secrets
@@ -39,7 +46,8 @@ def bootstrap(
     from app.db.roles import bootstrap as make_roles
 
     roles = ("tocsin_owner", "tocsin_app", "tocsin_system", "tocsin_backup")
-    passwords = {role: secrets.token_urlsafe(24) for role in roles} if show_passwords else {}
+    shown = {role: secrets.token_urlsafe(24) for role in roles} if show_passwords and not passwords_from_urls else {}
+    passwords = _passwords_in_urls(roles) if passwords_from_urls else shown
 
     async def run() -> None:
         connection = await asyncpg.connect(superuser_dsn)
@@ -50,8 +58,26 @@ def bootstrap(
 
     asyncio.run(run())
     typer.echo("The roles and the database are there. Next: tocsin db upgrade")
-    for role, password in passwords.items():
+    for role, password in shown.items():
         typer.echo(f"{role}: {password}")
+
+
+def _passwords_in_urls(roles: tuple[str, ...]) -> dict[str, str]:
+    """Take the passwords from the settings' URLs; a URL of another role is a mistake worth stopping for."""
+    from sqlalchemy.engine import make_url
+
+    from app.settings import Settings
+
+    database = Settings().database
+    found: dict[str, str] = {}
+    for secret in (database.owner_url, database.app_url, database.system_url):
+        url = make_url(secret.get_secret_value()) if secret is not None else None
+        if url is None or url.password is None:
+            continue
+        if url.username not in roles:
+            raise typer.BadParameter(f"{url.username!r} is none of Tocsin's roles ({', '.join(roles)})")
+        found[url.username] = url.password
+    return found
 
 
 @app.command()

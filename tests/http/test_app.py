@@ -69,7 +69,11 @@ async def test_metrics_are_not_on_the_public_port(api: httpx.AsyncClient) -> Non
 
 async def test_production_shows_no_interactive_pages(settings: Settings, resources: Resources) -> None:
     production = settings.model_copy(
-        update={"environment": "production", "http": HttpSettings(public_url="https://tocsin.example")}
+        update={
+            "environment": "production",
+            "http": HttpSettings(public_url="https://tocsin.example"),
+            "security": settings.security.model_copy(update={"egress_allow": []}),
+        }
     )
     transport = httpx.ASGITransport(app=create_app(production, resources))
     async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test") as client:
