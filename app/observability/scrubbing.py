@@ -19,7 +19,7 @@ _SECRET_NAME = re.compile(
 _HARMLESS = frozenset({"token_id", "token_kind", "tokens", "tokens_in", "tokens_out", "max_tokens"})
 # Credentials inside texts: user:password@ in URLs, Authorization schemes, our own tokens.
 _SECRET_TEXT = (
-    (re.compile(r"(\w+://[^\s:/@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
+    (re.compile(r"(\b\w+://[^\s:/@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
     (re.compile(r"\b(Bearer|Basic|ApiKey|GenieKey)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     (re.compile(r"(?i)\b(password|passwd|secret|api_?key|token)(=|: ?)[^\s&,;'\"]+"), rf"\1\2{REDACTED}"),
 )

@@ -72,7 +72,7 @@ _BY_NAME: tuple[re.Pattern[str], ...] = (
     ),
     re.compile(r"(?P<keep>\b(?:set-)?cookie[\"']?\s*:\s*)(?P<value>[^\n\"']+)", re.I),
     re.compile(
-        r"(?P<keep>\bx-[\w-]*(?:key|token|auth|secret|signature)[\w-]*[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"'<>,]+)",
+        r"(?P<keep>\bx-[\w-]{0,40}?(?:key|token|auth|secret|signature)[\w-]{0,40}[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"'<>,]+)",
         re.I,
     ),
     # scheme://user:password@host
