@@ -22,6 +22,7 @@ from app.observability.probes import Pulse
 from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from app.settings.production import Process, refuse_weak_settings
+from workers.backup_watch import BackupWatch
 from workers.celery_app import make_celery
 from workers.isolation import IsolationWatch
 from workers.partitions import PartitionKeeper
@@ -52,7 +53,7 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
         )
 
     keeper = PartitionKeeper(SystemClock(), retention_days=settings.ingest.delivery_retention_days)
-    return [stranded_deliveries, old_rows, IsolationWatch(), ServerWatch(), keeper]
+    return [stranded_deliveries, old_rows, IsolationWatch(), ServerWatch(), keeper, BackupWatch()]
 
 
 async def serve(settings: Settings, pulse: Pulse) -> None:

@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),
     "audit": ("app.cli.audit", "Prove that the audit trail is whole."),
     "db": ("app.cli.db", "Database roles and migrations."),
+    "backup": ("app.cli.backup", "Back everything up into one file, and prove backups."),
+    "restore": ("app.cli.restore", "Restore a backup and prove that everything is there."),
 }
 
 

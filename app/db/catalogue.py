@@ -20,6 +20,7 @@ TABLES_WITHOUT_TENANT = {
     "alembic_version": "the schema's revision",
     "queue_pauses": "queues that the platform's operator has paused for everybody",
     "workers": "worker processes and their last poll",
+    "backups": "one row: when the last backup was made",
     "operator_tokens": "platform operators' tokens; no grant to tocsin_app",
 }
 # The tenants table is its own tenant column.
@@ -42,6 +43,7 @@ DEFINER_FUNCTIONS = frozenset(
         "find_token",
         "has_waiting_deliveries",
         "keep_delivery_partitions",
+        "last_backup",
         "list_operator_tokens",
         "list_queue_pauses",
         "list_tenants",
@@ -52,6 +54,7 @@ DEFINER_FUNCTIONS = frozenset(
         "purge_deliveries",
         "purge_finished",
         "queue_stats",
+        "report_backup",
         "report_worker",
         "republish_stale",
         "revoke_operator_token",

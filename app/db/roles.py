@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.engine import Database
 
-_ROLES = {
+ROLES = {
     "tocsin_owner": "login",
     "tocsin_app": "login",
     "tocsin_system": "login",
@@ -51,7 +51,7 @@ async def bootstrap(
         database: Name of the database to create when it is not there.
         passwords: Role name to password; roles without one keep what they have (local trust or peer).
     """
-    for role, attributes in _ROLES.items():
+    for role, attributes in ROLES.items():
         known = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
         if known is None:
             await connection.execute(f'create role "{role}" {attributes} nosuperuser nocreatedb nocreaterole')
