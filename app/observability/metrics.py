@@ -11,6 +11,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
@@ -41,6 +42,26 @@ PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 
+@dataclass(frozen=True)
+class Declared:
+    """What is known of a metric before it has any value.
+
+    Attributes:
+        kind: ``counter``, ``gauge`` or ``histogram``.
+        buckets: Upper bounds of a histogram, without the infinite one.
+    """
+
+    name: str
+    kind: str
+    description: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+
+DECLARED: dict[str, Declared] = {}
+"""Every metric of ours by name, for what is derived from them: rules, dashboards, the reference."""
+
+
 class UnboundedLabel(ValueError):
     """A metric was declared with a label that would hold ids or strangers' text."""
 
@@ -59,19 +80,25 @@ def counter(name: str, description: str, labels: Sequence[str] = ()) -> Counter:
     Raises:
         UnboundedLabel: A label would be unbounded.
     """
-    return Counter(_checked(name, labels), description, labels, registry=REGISTRY)
+    made = Counter(_checked(name, labels), description, labels, registry=REGISTRY)
+    DECLARED[name] = Declared(name, "counter", description, tuple(labels))
+    return made
 
 
 def gauge(name: str, description: str, labels: Sequence[str] = ()) -> Gauge:
     """This will declare a gauge; see ``counter``."""
-    return Gauge(_checked(name, labels), description, labels, registry=REGISTRY)
+    made = Gauge(_checked(name, labels), description, labels, registry=REGISTRY)
+    DECLARED[name] = Declared(name, "gauge", description, tuple(labels))
+    return made
 
 
 def histogram(
     name: str, description: str, labels: Sequence[str] = (), *, buckets: Sequence[float] = LATENCY_BUCKETS
 ) -> TracedHistogram:
     """This will declare a histogram in seconds (or with the given buckets); see ``counter``."""
-    return TracedHistogram(_checked(name, labels), description, labels, registry=REGISTRY, buckets=tuple(buckets))
+    made = TracedHistogram(_checked(name, labels), description, labels, registry=REGISTRY, buckets=tuple(buckets))
+    DECLARED[name] = Declared(name, "histogram", description, tuple(labels), tuple(buckets))
+    return made
 
 
 def _trace_exemplar() -> dict[str, str] | None:

@@ -59,6 +59,14 @@ async def test_a_pool_shows_what_it_lends_and_how_much_it_can(postgres: Postgres
     assert value("tocsin_db_pool_in_use", role="app") == 0
 
 
+async def begin(database: Database, role: str) -> None:
+    if role == "app":
+        await make_tenant(database)
+    else:
+        async with system_session(database, reason="test"):
+            raise AssertionError("there is no server")
+
+
 @pytest.mark.parametrize("role", ["app", "system"])
 async def test_a_connection_that_could_not_be_had_is_counted(
     postgres: PostgresServer, database_name: str, role: str
@@ -67,11 +75,7 @@ async def test_a_connection_that_could_not_be_had_is_counted(
     database = Database.from_settings(postgres.settings_for(database_name, **{f"{role}_url": gone}))
     before = value("tocsin_db_unavailable_total", role=role)
     with pytest.raises(DatabaseUnavailable):
-        if role == "app":
-            await make_tenant(database)
-        else:
-            async with system_session(database, reason="test"):
-                raise AssertionError("there is no server")
+        await begin(database, role)
     assert value("tocsin_db_unavailable_total", role=role) == before + 1
     await database.dispose()
 

@@ -1,0 +1,7 @@
+"""Every alert's unit test, one module per family of rules."""
+
+from __future__ import annotations
+
+from tests.observability_deploy.cases import machines, objectives, product, service, work
+
+CASES = [*service.CASES, *work.CASES, *objectives.CASES, *product.CASES, *machines.CASES]

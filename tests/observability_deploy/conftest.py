@@ -1,0 +1,20 @@
+"""The programs that read what is deployed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.prometheus import Tool
+from tests.flows.conftest import flow
+
+__all__ = ["flow"]
+
+
+@pytest.fixture
+def promtool() -> Tool:
+    return Tool("promtool")
+
+
+@pytest.fixture
+def amtool() -> Tool:
+    return Tool("amtool")
