@@ -1,0 +1,237 @@
+"""The broker dies, forgets, fills up and hangs; sweeps are cut short; nothing depends on any of them but speed."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from app.core.clock import Clock
+from app.core.failpoints import InjectedFailure, armed, hits
+from app.core.resources import Resources
+from app.db.jobs.context import JobContext
+from app.db.jobs.effects import Effect, Repeat, effect_key, perform
+from app.db.jobs.queue import enqueue
+from app.db.tenancy import tenant_session
+from app.embedded.valkey import free_port
+from app.settings import Settings
+from tests.factories.ingest import Sender, committed_source
+from tests.faults.scene import Scene
+from tests.fixtures.database import make_tenant
+from tests.fixtures.jobs import CollectingPublisher, make_runner
+from tests.fixtures.wait import wait_until
+from tests.jobs.conftest import Bench, Note
+from workers.relay import Relay
+from workers.relay_main import standard_sweeps
+from workers.runner import Outcome
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_relay(resources: Resources, bench: Bench, publisher: CollectingPublisher) -> Relay:
+    settings = resources.get(Settings).model_copy()
+    settings = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"sweep_after_s": 0.001})})
+    return Relay(
+        database=bench.database,
+        publisher=publisher,
+        settings=settings.jobs,
+        as_of=resources.get(Clock),  # type: ignore[type-abstract]
+        extra_sweeps=standard_sweeps(settings),
+    )
+
+
+@pytest.mark.fault("F11")
+async def test_a_sweep_that_is_cut_short_is_done_by_the_next_relay_and_each_tick_once(
+    bench: Bench, scratch_resources: Resources, scratch_sender: Sender
+) -> None:
+    tenant = await make_tenant(bench.database)
+    source = await committed_source(scratch_resources, tenant)
+    assert (await scratch_sender.send(source)).status_code == 202
+    async with tenant_session(bench.database, tenant) as session:
+        await session.execute(text("delete from jobs"))
+        await session.execute(text("update deliveries set stored_at = now() - interval '1 minute'"))
+    publisher = CollectingPublisher()
+    dying, next_one, third = (make_relay(scratch_resources, bench, publisher) for _ in range(3))
+    with armed({"sweep.before_extra": "error@once"}):
+        with pytest.raises(InjectedFailure):
+            await dying.sweep()
+        await asyncio.gather(next_one.sweep(), third.sweep())
+        assert hits["sweep.before_extra"] > 1
+    async with tenant_session(bench.database, tenant) as session:
+        found = await session.execute(text("select kind from jobs"))
+        assert list(found.scalars()) == ["ingest.drain_intake"], "two relays, one job for the stranded delivery"
+
+
+@pytest.mark.fault("F11")
+async def test_what_a_dying_sweep_had_already_moved_is_not_lost(bench: Bench, scratch_resources: Resources) -> None:
+    async with tenant_session(bench.database, bench.tenant_id) as session:
+        lost = await enqueue(session, Note(text="lost worker"))
+        stale = await enqueue(session, Note(text="lost message"))
+    publisher = CollectingPublisher()
+    relay = make_relay(scratch_resources, bench, publisher)
+    clock = scratch_resources.get(Clock)  # type: ignore[type-abstract]
+    await bench.change(
+        "update jobs set state = 'published', published_at = :at where id = :id",
+        id=stale,
+        at=clock.now() - timedelta(minutes=1),
+    )
+    await bench.change(
+        "update jobs set state = 'running', attempt = 1, lease_until = now() - interval '1 s' where id = :id", id=lost
+    )
+    with armed({"sweep.after_republish": "error@once", "sweep.after_expired": "error@once"}):
+        for _ in range(2):
+            with pytest.raises(InjectedFailure):
+                await relay.sweep()
+        assert hits["sweep.after_republish"] == hits["sweep.after_expired"] == 1
+    assert publisher.take() == [], "the broker had none of it"
+    assert (await bench.row(lost))["state"] == "scheduled"
+    clock.advance(timedelta(minutes=1))  # type: ignore[attr-defined]
+    await relay.sweep()
+    assert [job.id for job in publisher.take()] == [stale]
+
+
+async def send_under(scene: Scene, blow: object, *, deliveries: int = 24) -> None:
+    """Send for about two seconds, and strike in the middle."""
+
+    async def strike() -> None:
+        await asyncio.sleep(0.7)
+        done = blow()  # type: ignore[operator]
+        if asyncio.iscoroutine(done):
+            await done
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        group.create_task(scene.send(*(scene.alert(f"k{n % 5}", minute=n) for n in range(deliveries)), over_s=2))
+    assert set(scene.sender.log.answers) == {202}, "senders notice nothing of the broker"
+
+
+@pytest.mark.fault("F12")
+async def test_a_broker_that_dies_with_everything_in_it_costs_time_and_no_job(scene: Scene) -> None:
+    def kill() -> None:
+        scene.rig.kill_valkey()
+
+    await send_under(scene, kill)
+    await asyncio.to_thread(scene.rig.valkey.start)
+    await scene.verdict()
+
+
+@pytest.mark.fault("F13")
+async def test_a_flushed_broker_costs_no_job_and_no_replay_gets_through(scene: Scene) -> None:
+    redis = Redis.from_url(scene.rig.valkey.url)
+    await send_under(scene, redis.flushall)
+    repeated = scene.sender.log.sent[0]
+    await redis.flushall()
+    answer = await scene.post(repeated)
+    assert (answer.status_code, answer.json()["duplicate"]) == (202, True)
+    await redis.aclose()
+    await scene.verdict()
+
+
+@pytest.mark.fault("F14")
+async def test_an_api_without_the_broker_takes_deliveries_as_ever(scene: Scene) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    await scene.arm("api2", "", TOCSIN_REDIS__URL=nowhere)
+    url = scene.stack.url_of("api2")
+    assert {(await scene.post(scene.alert(f"k{n}"), url)).status_code for n in range(10)} == {202}
+    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["cache"]) == (200, "failing")
+    await scene.verdict()
+
+
+@pytest.mark.fault("F15")
+async def test_a_full_broker_costs_time_and_holds_ids_only(scene: Scene) -> None:
+    redis = Redis.from_url(scene.rig.valkey.url)
+    assert (await redis.config_get("maxmemory-policy"))["maxmemory-policy"] == "noeviction"
+    scene.stack.pause("worker")
+    await scene.send(*(scene.alert(f"hold{n}") for n in range(5)))
+    waiting: list[bytes] = []
+
+    async def in_broker() -> bool:
+        keys = [key async for key in redis.scan_iter() if await redis.type(key) == b"list"]
+        waiting[:] = [message for key in keys for message in await redis.lrange(key, 0, -1)]  # type: ignore[misc]
+        return waiting != []
+
+    await wait_until(in_broker, timeout_s=10, what="a message waits in the broker")
+    assert all(len(message) < 2_000 and scene.ward.tag.encode() not in message for message in waiting)
+    await redis.config_set("maxmemory", "1")
+    scene.stack.resume("worker")
+    await scene.send(*(scene.alert(f"full{n}") for n in range(5)))
+    await scene.rest()
+    await redis.config_set("maxmemory", "256mb")
+    await redis.aclose()
+    await scene.verdict()
+
+
+@pytest.mark.fault("F16")
+async def test_a_worker_cut_off_from_the_broker_works_on_and_one_that_polls_no_more_shows(scene: Scene) -> None:
+    scene.rig.pause_valkey()
+    await scene.send(*(scene.alert(f"k{n}") for n in range(5)))
+    await scene.rest()
+    scene.rig.resume_valkey()
+    scene.stack.pause("worker")
+
+    async def problems() -> list[str]:
+        found: list[str] = (await scene.ward.get("/health/queue"))["problems"]
+        return found
+
+    async def shows() -> bool:
+        return "no worker polls" in await problems()
+
+    await wait_until(shows, timeout_s=15, every_s=0.2, what="a process that is up but does nothing is noticed")
+    scene.stack.resume("worker")
+
+    async def well() -> bool:
+        return await problems() == []
+
+    await wait_until(well, timeout_s=15, every_s=0.2, what="and noticed to be back")
+    await scene.verdict()
+
+
+@pytest.mark.fault("F17")
+async def test_a_job_longer_than_any_time_out_is_run_once(bench: Bench, scratch_resources: Resources) -> None:
+    sent, release, begun = list[str](), asyncio.Event(), asyncio.Event()
+
+    @bench.registry.stepwise(Note)
+    async def slow(ctx: JobContext, job: Note) -> None:
+        async def send(_: float) -> dict[str, object]:
+            sent.append(job.text)
+            begun.set()
+            await release.wait()
+            return {}
+
+        await perform(ctx, Effect(key=effect_key("slow"), kind="x", target="x", repeat=Repeat.AT_MOST_ONCE), send=send)
+
+    async with tenant_session(bench.database, bench.tenant_id) as session:
+        job_id = await enqueue(session, Note(text="long"))
+    assert job_id is not None
+    publisher = CollectingPublisher()
+    relay = make_relay(scratch_resources, bench, publisher)
+    await relay.tick()
+    first = asyncio.create_task(make_runner(bench.resources, bench.registry).run(bench.tenant_id, job_id))
+    await begun.wait()
+    scratch_resources.get(Clock).advance(timedelta(hours=2))  # type: ignore[type-abstract, attr-defined]
+    await relay.sweep()
+    # The broker's own redelivery brings the same message to another worker.
+    assert await make_runner(bench.resources, bench.registry).run(bench.tenant_id, job_id) is Outcome.DUPLICATE
+    release.set()
+    assert await first is Outcome.SUCCEEDED
+    assert sent == ["long"]
+
+
+@pytest.mark.fault("F17")
+def test_no_task_is_given_to_the_broker_for_later() -> None:
+    waits = {"eta", "countdown", "expires"}
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / "workers").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.keyword) and node.arg in waits
+    ]
+    assert found == []
