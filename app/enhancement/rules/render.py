@@ -20,7 +20,7 @@ _SCHEME = re.compile(r"\b([a-z][a-z0-9+.-]{1,15})(:)(//|(?=[^\s/]))", re.IGNOREC
 _SCHEMES = "http https ftp ftps javascript data vbscript mailto file tel ws wss ssh smb"
 _ACTIVE_SCHEMES = frozenset(_SCHEMES.split())
 _WWW = re.compile(r"\bwww\.", re.IGNORECASE)
-_SLASHED = re.compile(r"(?<![\w@.])((?:[\w-]+\.)+)([a-z]{2,24})(?=/)", re.IGNORECASE)
+_SLASHED = re.compile(r"(?<![\w@.-])((?:[\w-]+\.)+)([a-z]{2,24})(?=/)", re.IGNORECASE)
 _SOURCE_NAMES = {SourceKind.INCIDENT: "Incident", SourceKind.TICKET: "Ticket", SourceKind.KNOWLEDGE: "Documentation"}
 _KIND_NAMES = {Kind.FACT: "Known", Kind.HYPOTHESIS: "Possible", Kind.CHECK: "Check"}
 

@@ -9,7 +9,8 @@ import unicodedata
 
 _BLOCKS = frozenset({"p", "div", "br", "li", "ul", "ol", "tr", "table", "h1", "h2", "h3", "h4", "pre", "blockquote"})
 _SILENT = frozenset({"script", "style", "head", "title", "template"})
-_TAG = re.compile(r"<(?:(?P<closing>/)?(?P<name>[a-z][a-z0-9]{0,20})|[!?])")
+_TAG = re.compile(r"<(?:(?P<closing>/)?(?P<name>[a-z][a-z0-9]{0,20})|[!?])", re.IGNORECASE | re.ASCII)
+_CLOSING = {name: re.compile(rf"</{name}\b", re.IGNORECASE | re.ASCII) for name in _SILENT}
 
 # Variable parts that make two reports of one error look different, most specific first.
 _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -40,16 +41,16 @@ def unwrap(raw: str) -> str:
     Each character is looked at once. The standard library's parser looks at the rest of the text again for every tag that
     is never closed: a hundred kilobytes of ``<a `` from a hostile ticket would hold up a worker for minutes.
     """
-    low, parts, at = raw.lower(), [], 0
+    parts, at = [], 0
     while (start := raw.find("<", at)) >= 0:
         parts.append(raw[at:start])
-        tag = _TAG.match(low, start)
+        tag = _TAG.match(raw, start)
         if tag is None:  # a plain "less than"
             parts.append("<")
             at = start + 1
             continue
-        name = tag["name"]
-        end = _end_of(low, name, start, closing=bool(tag["closing"]))
+        name = (tag["name"] or "").lower()
+        end = _end_of(raw, start, name if not tag["closing"] else "")
         if end is None:  # never closed: a browser shows nothing of the rest either
             at = len(raw)
             break
@@ -60,15 +61,15 @@ def unwrap(raw: str) -> str:
     return html.unescape("".join(parts))
 
 
-def _end_of(low: str, name: str, start: int, *, closing: bool) -> int | None:
+def _end_of(raw: str, start: int, opens: str) -> int | None:
     """Where the tag that begins at ``start`` ends, with all that it hides; None where it does not end."""
-    if low.startswith("<!--", start):
-        end = low.find("-->", start + 4)
+    if raw.startswith("<!--", start):
+        end = raw.find("-->", start + 4)
         return end + 3 if end >= 0 else None
-    end = low.find(">", start)
-    if end >= 0 and name in _SILENT and not closing:
-        hidden = low.find(f"</{name}", end)
-        end = low.find(">", hidden) if hidden >= 0 else -1
+    end = raw.find(">", start)
+    if end >= 0 and opens in _SILENT:
+        hidden = _CLOSING[opens].search(raw, end)
+        end = raw.find(">", hidden.end()) if hidden is not None else -1
     return end + 1 if end >= 0 else None
 
 

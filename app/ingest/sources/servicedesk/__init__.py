@@ -46,7 +46,8 @@ _LABEL_FIELDS = (
 _UNSET_VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_.]*\}?")
 _BREAKS = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h[1-6])\b[^>]{0,200}>", re.IGNORECASE)
 _TAGS = re.compile(r"<[^<>]{0,2000}>")
-_INVISIBLE = re.compile(r"<(style|script)\b[^>]{0,200}>.{0,20000}?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_HIDES = re.compile(r"<(style|script)\b", re.IGNORECASE | re.ASCII)
+_HIDES_NO_MORE = re.compile(r"</(?:style|script)\b[^>]{0,200}>", re.IGNORECASE | re.ASCII)
 _EVENT_WORDS = re.compile(r"[a-z]+")
 
 
@@ -203,10 +204,20 @@ def plain_text(value: object) -> str:
         return ""
     text = values.clean_text(value, limit=values.DESCRIPTION_MAX * 4)
     if "<" in text:
-        text = _TAGS.sub("", _BREAKS.sub("\n", _INVISIBLE.sub("", text)))
+        text = _TAGS.sub("", _BREAKS.sub("\n", _without_hidden(text)))
     lines = [" ".join(line.split()) for line in html.unescape(text).splitlines()]
     joined = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     return values.clean_text(joined, limit=values.DESCRIPTION_MAX)
+
+
+def _without_hidden(text: str) -> str:
+    """Leave scripts and style sheets out, in one pass: what is opened and never closed hides the rest."""
+    parts, at = [], 0
+    while (opening := _HIDES.search(text, at)) is not None:
+        parts.append(text[at : opening.start()])
+        closing = _HIDES_NO_MORE.search(text, opening.end())
+        at = closing.end() if closing is not None else len(text)
+    return "".join([*parts, text[at:]])
 
 
 SOURCE = AlertSource(
