@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ GATHERING = frozenset({"resources", "configMapGenerator", "components", "patches
 TRANSFORMING = frozenset({"namespace", "nameSuffix", "labels", "replicas", "images"})
 CLUSTER_SCOPED = frozenset({"Namespace"})
 WITH_TEMPLATE = frozenset({"Deployment", "StatefulSet", "Job"})
+TAG_OR_DIGEST = re.compile(r"(:[\w.-]+)?(@[\w:]+)?$")
 HASH_ALPHABET = str.maketrans("013ae", "ghkmt")
 
 
@@ -195,7 +197,7 @@ def _set_image(resources: list[Resource], image: Object) -> None:
         if resource.kind in WITH_TEMPLATE:
             pod = resource.body["spec"]["template"]["spec"]
             for container in [*pod.get("initContainers", []), *pod["containers"]]:
-                if container["image"] == image["name"]:
+                if TAG_OR_DIGEST.sub("", container["image"]) == image["name"]:
                     container["image"] = name + suffix
 
 

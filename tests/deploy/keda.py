@@ -1,0 +1,93 @@
+"""The part of KEDA's ScaledObject that is used here, as a JSON schema: the package of Kubernetes schemas has no custom ones.
+
+Source: https://keda.sh/docs/2.22/reference/scaledobject-spec/ and https://keda.sh/docs/2.22/scalers/prometheus/ (2026-11).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+COUNT = {"type": "integer", "minimum": 0}
+WINDOW = {"type": "integer", "minimum": 0, "maximum": 3600}
+
+
+def closed(required: list[str], **properties: Any) -> dict[str, Any]:
+    """This will return the schema of an object with these properties and no others."""
+    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+
+
+# Every value is a string in a trigger's metadata, numbers and booleans too.
+PROMETHEUS = closed(
+    ["serverAddress", "query", "threshold"],
+    serverAddress={"type": "string", "format": "uri", "pattern": "^https?://"},
+    query={"type": "string", "minLength": 1},
+    threshold={"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"},
+    activationThreshold={"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"},
+    ignoreNullValues={"enum": ["true", "false"]},
+    unsafeSsl={"enum": ["true", "false"]},
+    timeout={"type": "string"},
+    authModes={"enum": ["bearer", "basic", "tls", "custom"]},
+)
+RULES = closed(
+    [],
+    stabilizationWindowSeconds=WINDOW,
+    selectPolicy={"enum": ["Max", "Min", "Disabled"]},
+    policies={
+        "type": "array",
+        "items": closed(
+            ["type", "value", "periodSeconds"],
+            type={"enum": ["Pods", "Percent"]},
+            value={"type": "integer", "minimum": 1},
+            periodSeconds={"type": "integer", "minimum": 1, "maximum": 1800},
+        ),
+    },
+)
+SCALED_OBJECT = closed(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "keda.sh/v1alpha1"},
+    kind={"const": "ScaledObject"},
+    metadata=closed(
+        ["name"],
+        name={"type": "string"},
+        namespace={"type": "string"},
+        labels={"type": "object", "additionalProperties": {"type": "string"}},
+        annotations={"type": "object", "additionalProperties": {"type": "string"}},
+    ),
+    spec=closed(
+        ["scaleTargetRef", "triggers"],
+        scaleTargetRef=closed(
+            ["name"], apiVersion={"type": "string"}, kind={"type": "string"}, name={"type": "string"}
+        ),
+        pollingInterval={"type": "integer", "minimum": 1},
+        cooldownPeriod=COUNT,
+        initialCooldownPeriod=COUNT,
+        idleReplicaCount=COUNT,
+        minReplicaCount=COUNT,
+        maxReplicaCount=COUNT,
+        fallback=closed(
+            ["failureThreshold", "replicas"],
+            failureThreshold=COUNT,
+            replicas=COUNT,
+            behavior={"enum": ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]},
+        ),
+        advanced=closed(
+            [],
+            restoreToOriginalReplicaCount={"type": "boolean"},
+            horizontalPodAutoscalerConfig=closed(
+                [], name={"type": "string"}, behavior=closed([], scaleUp=RULES, scaleDown=RULES)
+            ),
+        ),
+        triggers={
+            "type": "array",
+            "minItems": 1,
+            "items": closed(
+                ["type", "metadata"],
+                type={"const": "prometheus"},
+                name={"type": "string"},
+                metricType={"enum": ["AverageValue", "Value"]},
+                metadata=PROMETHEUS,
+                authenticationRef=closed(["name"], name={"type": "string"}, kind={"type": "string"}),
+            ),
+        },
+    ),
+)
