@@ -6,8 +6,9 @@ import pytest
 
 from tests.fixtures.prometheus import Tool
 from tests.flows.conftest import flow
+from tests.jobs.conftest import bench
 
-__all__ = ["flow"]
+__all__ = ["bench", "flow"]
 
 
 @pytest.fixture

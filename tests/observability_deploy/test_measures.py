@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.core.clock import FakeClock
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.db.jobs.queue import enqueue
 from app.db.system import system_session
 from app.db.tenancy import DatabaseUnavailable, tenant_session
 from app.ingest.batches import store_batch
@@ -19,6 +20,7 @@ from app.settings import Settings
 from tests.factories.ingest import committed_source, make_intake
 from tests.fixtures.database import PostgresServer, make_tenant
 from tests.fixtures.jobs import CollectingPublisher, run_jobs
+from tests.jobs.conftest import Bench, Note
 from workers.relay import Relay
 from workers.server_watch import EVERY_S, ServerWatch
 
@@ -113,3 +115,16 @@ async def test_a_queue_that_an_operator_paused_shows_as_paused(
         await session.execute(text("select tocsin_private.set_queue_pause(:queue, 'test', true)"), {"queue": paused})
     await relay.sweep()
     assert {queue for queue in queues if value("tocsin_queue_paused", queue=queue)} == marked
+
+
+async def test_a_job_that_was_handed_out_and_is_not_begun_still_waits(bench: Bench) -> None:
+    async with tenant_session(bench.database, bench.tenant_id) as session:
+        await enqueue(session, Note(text="nobody begins me"))
+    await bench.change("update jobs set run_at = now() - interval '10 minutes'")
+    settings = bench.resources.get(Settings).jobs.model_copy(update={"republish_after_s": 3600})
+    relay = Relay(database=bench.database, publisher=CollectingPublisher(), settings=settings)
+    for state in ("scheduled", "published"):
+        assert (await bench.row())["state"] == state
+        await relay.sweep()
+        assert value("tocsin_jobs_oldest_due_seconds", queue="maintenance") == pytest.approx(600, abs=30)
+        assert await relay.tick() == (state == "scheduled")
