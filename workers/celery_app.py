@@ -17,8 +17,14 @@ from app.settings import Settings
 from workers.queues import ALL_QUEUES, EXCHANGE, broker_queue
 
 
-def make_celery(settings: Settings) -> Celery:
-    """This will return the Celery application for a relay or a worker."""
+def make_celery(settings: Settings, *, answer_timeout_s: float = 30.0) -> Celery:
+    """This will return the Celery application for a relay or a worker.
+
+    Args:
+        settings: Where the broker is.
+        answer_timeout_s: Seconds to wait for an answer. A worker waits for messages; a relay must not wait for a broker
+            that hangs, because nothing else is published meanwhile.
+    """
     prefix = settings.redis.key_prefix
     app = Celery("tocsin", broker=settings.redis.url.get_secret_value(), set_as_current=False)
     exchange = Exchange(f"{prefix}.{EXCHANGE}", type="direct")
@@ -41,7 +47,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "socket_timeout": 30.0,
+            "socket_timeout": answer_timeout_s,
             "socket_connect_timeout": settings.redis.timeout_s,
             "socket_keepalive": True,
             "health_check_interval": 10,

@@ -64,7 +64,9 @@ async def serve(settings: Settings, pulse: Pulse) -> None:
     await assert_safe_roles(database)
     relay = Relay(
         database=database,
-        publisher=CeleryPublisher(make_celery(settings), prefix=settings.redis.key_prefix),
+        publisher=CeleryPublisher(
+            make_celery(settings, answer_timeout_s=settings.redis.timeout_s), prefix=settings.redis.key_prefix
+        ),
         settings=settings.jobs,
         extra_sweeps=standard_sweeps(settings),
         pulse=pulse,
