@@ -17,10 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.errors import TocsinError
 from app.db.engine import Database
 from app.db.system import system_session
+from app.observability.metrics import gauge
 
 STATS_CAP = 10_000
 # A due job that waits longer than this, in a queue that is not paused, shows that too few workers serve it.
 LATE_S = 60.0
+# A fifth of what signatures tolerate: long before a fresh one is refused.
+MAX_SKEW_S = 60.0
+CLOCK_SKEW = gauge("tocsin_clock_skew_seconds", "Seconds that this process's clock is ahead of PostgreSQL's.", ())
 
 
 class CheckStatus(StrEnum):
@@ -65,13 +69,22 @@ async def _timed(ask: Callable[[], Awaitable[Asked]], timeout_s: float) -> Check
 
 
 async def check_database(database: Database, *, timeout_s: float) -> Check:
-    """This will have PostgreSQL answer a query, and report this process's pool."""
+    """This will have PostgreSQL answer a query, and report this process's pool and how far its clock is off.
+
+    A process whose clock differs from the server's by more than ``MAX_SKEW_S`` refuses fresh signatures that its
+    neighbours take, so it must leave the rotation (F28).
+    """
 
     async def ask() -> Asked:
         async with system_session(database, reason="health.database") as session:
-            await session.execute(text("select 1"))
+            asked = time.time()
+            there = (await session.execute(text("select extract(epoch from clock_timestamp())::float8"))).scalar_one()
+            # The server looked at its clock somewhere between the question and the answer.
+            skew_s = (asked + time.time()) / 2 - there
+        CLOCK_SKEW.set(skew_s)
         pool = database.app.pool
-        return CheckStatus.OK, {
+        return (CheckStatus.OK if abs(skew_s) <= MAX_SKEW_S else CheckStatus.FAILING), {
+            "clock_skew_s": round(skew_s, 3),
             "pool_in_use": getattr(pool, "checkedout", lambda: 0)(),
             "pool_size": getattr(pool, "size", lambda: 0)(),
         }
