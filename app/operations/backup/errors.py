@@ -7,7 +7,7 @@ BackupError
  |- BackupUnreadable    no manifest, or not one of ours
  |- BackupTooNew        made by a release that this one does not know
  |- BackupDamaged       the dump is not the one that the manifest describes
- |- TargetNotReady      the database lacks its roles, or the two URLs do not meet
+ |- DatabaseNotReady    it does not answer, lacks its roles, hides something, or the two URLs do not meet
  |- TargetNotEmpty      there is something in the database that would be lost
  '- RestoreIncomplete   restored, but not what was backed up
 """
@@ -45,8 +45,8 @@ class BackupDamaged(BackupError):
     """The dump's size or checksum is not the manifest's."""
 
 
-class TargetNotReady(BackupError):
-    """The database cannot take a restore as it is."""
+class DatabaseNotReady(BackupError):
+    """The database cannot be backed up, or restored into, as it is."""
 
 
 class TargetNotEmpty(BackupError):

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from app.db.catalogue import tenant_tables
-from app.operations.backup.errors import TargetNotReady
+from app.operations.backup.errors import DatabaseNotReady
 from app.operations.backup.manifest import Contents, TableCount
 
 # Where secrets are kept under an encryption key; a token begins with its version and the length of the key's id.
@@ -89,7 +89,7 @@ async def snapshot_of(url: str) -> AsyncIterator[Snapshot]:
     """This will hold one moment of the database still, read only.
 
     Raises:
-        TargetNotReady: It cannot be reached, or the role is bound by row level security and would see nothing.
+        DatabaseNotReady: It cannot be reached, or the role is bound by row level security and would see nothing.
     """
     engine = patient_engine(url)
     try:
@@ -99,9 +99,11 @@ async def snapshot_of(url: str) -> AsyncIterator[Snapshot]:
                 connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 row = (await connection.execute(_WHO)).one()
             except (OSError, DBAPIError) as error:
-                raise TargetNotReady(f"the database does not answer as the backup role: {first_line(error)}") from error
+                raise DatabaseNotReady(
+                    f"the database does not answer as the backup role: {first_line(error)}"
+                ) from error
             if not row[3]:
-                raise TargetNotReady(
+                raise DatabaseNotReady(
                     f"role {row[2]!r} is bound by row level security and would see no row. Point "
                     "TOCSIN_DATABASE__BACKUP_URL at the role tocsin_backup."
                 )
@@ -111,7 +113,21 @@ async def snapshot_of(url: str) -> AsyncIterator[Snapshot]:
 
 
 async def read_contents(connection: AsyncConnection) -> Contents:
-    """This will count every table by tenant, and hash what guards them."""
+    """This will count every table by tenant, and hash what guards them.
+
+    Raises:
+        DatabaseNotReady: There is something that the role may not read; a dump would lack it.
+    """
+    try:
+        return await _read(connection)
+    except DBAPIError as error:
+        raise DatabaseNotReady(
+            f"the backup role cannot read everything: {first_line(error)}. What is not Tocsin's belongs into another "
+            "schema; what is Tocsin's is granted by its migrations."
+        ) from error
+
+
+async def _read(connection: AsyncConnection) -> Contents:
     by_tenant = await tenant_tables(connection)
     tables: dict[str, TableCount] = {}
     for name in (await connection.execute(_TABLES)).scalars().all():
@@ -145,7 +161,7 @@ async def _key_ids(connection: AsyncConnection, tables: set[str]) -> list[str]:
         if table in tables:
             statement = (
                 f"select distinct encode(substring({column} from 3 for get_byte({column}, 1)), 'escape')"  # noqa: S608
-                f" from {table} where {column} is not null"
+                f" from {table} where length({column}) > 2"
             )
             found |= set((await connection.execute(text(statement))).scalars())
     return sorted(found)

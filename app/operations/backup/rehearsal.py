@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from app.db.roles import bootstrap
 from app.operations.backup.checking import Report
-from app.operations.backup.errors import TargetNotReady
+from app.operations.backup.errors import DatabaseNotReady
 from app.operations.backup.manifest import Manifest, check_dump, read_manifest
 from app.operations.backup.programs import Say, find_programs, run
 from app.operations.backup.restoring import restore
@@ -56,7 +56,7 @@ async def rehearse(
     try:
         connection = await asyncpg.connect(superuser_dsn)
     except (OSError, asyncpg.PostgresError) as error:
-        raise TargetNotReady(f"the database does not answer as the superuser: {error}") from error
+        raise DatabaseNotReady(f"the database does not answer as the superuser: {error}") from error
     try:
         say(f"making database {name}")
         await bootstrap(connection, database=name)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db.migrate import alembic_config
 from app.db.roles import ROLES
 from app.operations.backup.checking import Report, check_restored
-from app.operations.backup.errors import BackupTooNew, ProgramFailed, TargetNotEmpty, TargetNotReady
+from app.operations.backup.errors import BackupTooNew, DatabaseNotReady, ProgramFailed, TargetNotEmpty
 from app.operations.backup.looking import first_line, patient_engine
 from app.operations.backup.manifest import Manifest, check_dump, read_manifest
 from app.operations.backup.programs import Programs, Say, end, find_programs, libpq_environment, listen, piped, run
@@ -99,11 +99,11 @@ async def _check_target(owner_url: str, backup_url: str, *, replace: bool) -> in
         async with owner.connect() as mine, backup.connect() as theirs:
             missing = set(ROLES) - set((await mine.execute(text("select rolname from pg_roles"))).scalars())
             if missing:
-                raise TargetNotReady(
+                raise DatabaseNotReady(
                     f"the roles {', '.join(sorted(missing))} are missing: run tocsin db bootstrap first"
                 )
             if (await mine.execute(text(where))).one() != (await theirs.execute(text(where))).one():
-                raise TargetNotReady(
+                raise DatabaseNotReady(
                     "TOCSIN_DATABASE__OWNER_URL and TOCSIN_DATABASE__BACKUP_URL lead to different databases"
                 )
             existing = (await mine.execute(_EXISTING)).scalar_one()
@@ -114,7 +114,7 @@ async def _check_target(owner_url: str, backup_url: str, *, replace: bool) -> in
                 )
             return int((await mine.execute(text("show server_version_num"))).scalar_one()) // 10000
     except (OSError, DBAPIError) as error:
-        raise TargetNotReady(f"the database does not answer: {first_line(error)}") from error
+        raise DatabaseNotReady(f"the database does not answer: {first_line(error)}") from error
     finally:
         await owner.dispose()
         await backup.dispose()
