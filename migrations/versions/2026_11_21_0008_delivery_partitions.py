@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alembic import op
+from sqlalchemy.exc import IntegrityError
 
 from app.db.rls import APP, DEFINER, PRIVATE, SYSTEM, definer_function, definer_grants, protect
 
@@ -56,9 +57,7 @@ def upgrade() -> None:
     """
     end = _midnight(days=2)
     with op.get_context().autocommit_block():
-        op.execute("alter table deliveries drop constraint if exists ck_deliveries_first")
-        op.execute(f"alter table deliveries add constraint ck_deliveries_first check (id < '{_id_at(end)}') not valid")
-        op.execute("alter table deliveries validate constraint ck_deliveries_first")
+        _prove_bounds(end)
     _set_aside()
     op.execute(
         "create table deliveries (like deliveries_first including defaults including constraints including storage)"
@@ -83,6 +82,19 @@ def upgrade() -> None:
         first = end + timedelta(days=day)
         last = first + timedelta(days=1)
         op.execute(f"select {PRIVATE}.make_delivery_partition('{first.isoformat()}', '{last.isoformat()}')")
+
+
+def _prove_bounds(end: datetime) -> None:
+    op.execute("alter table deliveries drop constraint if exists ck_deliveries_first")
+    op.execute(f"alter table deliveries add constraint ck_deliveries_first check (id < '{_id_at(end)}') not valid")
+    try:
+        op.execute("alter table deliveries validate constraint ck_deliveries_first")
+    except IntegrityError as error:
+        op.execute("alter table deliveries drop constraint ck_deliveries_first")
+        raise RuntimeError(
+            f"a delivery has an id of {end:%Y-%m-%d} or later: the clock of an api process was wrong. The role tocsin_backup "
+            f"sees which: those with an id from {_id_at(end)} on. Delete them, then migrate again."
+        ) from error
 
 
 def _midnight(*, days: int) -> datetime:
