@@ -36,7 +36,7 @@ from app.enhancement.schemas import (
     NewKnowledgeEntry,
 )
 from app.enhancement.service.catalogue import UnknownDeskKind
-from app.enhancement.service.desks import DeskNameTaken, DeskNotFound, DeskOptionsInvalid
+from app.enhancement.service.desks import DeskNameTaken, DeskNotFound, DeskOptionsInvalid, DeskSourceNotFound
 from app.enhancement.service.enhancements import EnhancementNotFound, EnhancementStillRunning
 from app.enhancement.service.feedback import DatesReversed, NothingToRate, day_range
 from app.enhancement.service.knowledge import KnowledgeEntryNotFound
@@ -49,7 +49,7 @@ _Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 StartDate = Annotated[_Day | None, Query(description="First day, UTC, included.")]
 EndDate = Annotated[_Day | None, Query(description="Last day, UTC, included.")]
 _PAGED = problem_responses(InvalidCursor, UnknownParameter)
-_DESK_PROBLEMS = problem_responses(UnknownDeskKind, DeskNameTaken, DeskOptionsInvalid)
+_DESK_PROBLEMS = problem_responses(UnknownDeskKind, DeskNameTaken, DeskOptionsInvalid, DeskSourceNotFound)
 
 
 @router.post(
@@ -264,7 +264,7 @@ async def get_desk(principal: Viewer, session: TenantTx, desk_id: UUID) -> DeskV
 @router.patch(
     "/desks/{desk_id}",
     response_model=DeskView,
-    responses=problem_responses(DeskNotFound) | _DESK_PROBLEMS,
+    responses=problem_responses(DeskNotFound, UnknownDeskKind, DeskNameTaken, DeskOptionsInvalid),
     summary="Change a ticket system",
 )
 async def change_desk(write: EngineerWrite, desk_id: UUID, body: DeskChange) -> Response:

@@ -50,7 +50,11 @@ class DeskRow(TenantScoped, Base):
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
-    __table_args__ = (UniqueConstraint("tenant_id", "name"), Index("ix_desks_kind", "tenant_id", "kind", "id"))
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], name="fk_desks_source"),
+        UniqueConstraint("tenant_id", "name"),
+        Index("ix_desks_kind", "tenant_id", "kind", "id"),
+    )
 
 
 class TicketRow(TenantScoped, Base):

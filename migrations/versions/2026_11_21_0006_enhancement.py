@@ -27,7 +27,8 @@ TABLES: dict[str, str] = {
             created_at timestamptz not null default now(),
             updated_at timestamptz not null default now(),
             constraint pk_desks primary key (tenant_id, id),
-            constraint uq_desks_tenant_id_name unique (tenant_id, name)
+            constraint uq_desks_tenant_id_name unique (tenant_id, name),
+            constraint fk_desks_source foreign key (tenant_id, source_id) references sources (tenant_id, id)
         )
     """,
     "tickets": """

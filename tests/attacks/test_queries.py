@@ -34,7 +34,9 @@ async def answered(api: httpx.AsyncClient, path: str, tokens: Tokens, operator: 
 
 
 @pytest.mark.attack("B29")
-@pytest.mark.parametrize("limit", ["1000000000", "0", "-1", "9223372036854775808", "1e3", "nan", "", "50; drop", "\u0665"])
+@pytest.mark.parametrize(
+    "limit", ["1000000000", "0", "-1", "9223372036854775808", "1e3", "nan", "", "50; drop", "\u0665"]
+)
 async def test_a_page_of_a_size_that_no_page_has(
     application: Application, api: httpx.AsyncClient, tokens: Tokens, operator_token: str, limit: str
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 
 from app.audit.service import record as audit
 from app.core.actor import Actor
@@ -34,6 +35,13 @@ class DeskNameTaken(Conflict):
 
     code = "enhancement.desk_name_taken"
     title = "A desk with that name exists"
+
+
+class DeskSourceNotFound(NotFound):
+    """The desk was to be bound to a webhook source that this tenant does not have."""
+
+    code = "enhancement.desk_source_not_found"
+    title = "No such source"
 
 
 class DeskOptionsInvalid(Invalid):
@@ -63,6 +71,7 @@ async def create_desk(
         UnknownDeskKind: No plug-in of that kind.
         DeskNameTaken: The tenant has a desk of that name.
         DeskOptionsInvalid: The kind refuses the options.
+        DeskSourceNotFound: No such source in this tenant.
     """
     checked = _checked_options(kind, options or {})
     if await records.find_desk_by_name(session, name) is not None:
@@ -82,11 +91,21 @@ async def create_desk(
         created_at=now,
         updated_at=now,
     )
-    session.add(row)
-    await session.flush()
+    await _insert(session, row)
     detail = {"kind": kind, "name": name, "base_url": row.base_url, "allows_model": allows_model}
     await audit(session, actor=actor, action="desk.created", subject=f"desk:{desk_id}", detail=detail, now=now)
     return view_desk(row)
+
+
+async def _insert(session: TenantSession, row: DeskRow) -> None:
+    try:
+        async with session.begin_nested():
+            session.add(row)
+            await session.flush()
+    except IntegrityError as error:
+        if "fk_desks_source" in str(error.orig):
+            raise DeskSourceNotFound(f"There is no source {row.source_id}.") from error
+        raise
 
 
 async def change_desk(
