@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,12 @@ def bind(app: Celery, runtime: WorkerRuntime) -> None:
     def stop(**_: Any) -> None:
         runtime.stop()
 
+    def keep_logging(**_: Any) -> None:
+        """Celery sets up no logging where somebody answers; else it would lift the level of all our loggers to its own."""
+        logging.getLogger("celery").setLevel(logging.WARNING)
+
     # weak=False: the closures have no other owner and would be collected at once.
+    signals.setup_logging.connect(keep_logging, weak=False)
     signals.worker_init.connect(start, weak=False)
     signals.worker_shutting_down.connect(drain, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)
