@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -124,3 +125,49 @@ async def test_every_run_ends_within_its_time(
     async with tenant_session(ward.database, ward.tenant_id) as session:
         held = "select count(*) from target_leases where run_id is not null"
         assert (await session.execute(text(held))).scalar_one() == 0
+
+
+def looking(run_timeout: str, *steps: dict[str, Any], after: str = "0s") -> str:
+    """A runbook that looks, takes the steps, and judges recovery."""
+    check = {"check": "s0", "do": "http.probe", "on": "service", "with": {"path": "/health"}, "timeout": "5s"}
+    judged = {"after": after, "every": "5s", "for": "20s", "need": 1, "all": [{"check": "s0", "is": "s0.up"}]}
+    return source_of(
+        {
+            "runbook": "at-random",
+            "version": 1,
+            "about": "Looks and waits.",
+            "targets": {"service": {"kind": "http"}},
+            "limits": {"ceiling": "read", "run_timeout": run_timeout},
+            "steps": [check, *steps, {"tell": "said", "text": "Waited.", "then": "verify"}],
+            "recovered": judged,
+        }
+    )
+
+
+UNTIL: dict[str, Any] = {"wait": "s1", "until": "s0.up", "check": "s0"}
+ILL = World(health=[False], heals=False, answers=200, people=["silence"])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        looking("60s", {"wait": "s1", "for": "2h"}),
+        looking("60s", UNTIL | {"every": "50s", "timeout": "2h"}),
+        looking("60s", {"wait": "s1", "for": "50s"}, after="40s"),
+    ],
+    ids=["a wait", "a repeated look", "the pause before judging"],
+)
+async def test_no_pause_outlasts_the_run(ward: Ward, source: str) -> None:
+    ward.tenant_id = await make_tenant(ward.database)
+    run = await live(ward, source, ILL)
+    assert (run.outcome, run.reason_code, run.ended_at) == (Outcome.EXPIRED, "run.deadline", run.deadline)
+
+
+async def test_the_last_look_is_when_the_time_is_up(ward: Ward) -> None:
+    source = looking("10m", UNTIL | {"every": "50s", "timeout": "70s"})
+    ward.tenant_id = await make_tenant(ward.database)
+    run = await live(ward, source, ILL)
+    waited = next(step for step in run.steps if step.key == "s1")
+    assert waited.finished_at is not None
+    assert waited.finished_at - waited.started_at == timedelta(seconds=70)
+    assert (run.outcome, run.reason_code) == (Outcome.UNVERIFIED, "wait.timeout")

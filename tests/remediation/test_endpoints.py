@@ -152,7 +152,8 @@ async def test_a_cancelled_run_does_nothing_more_and_frees_its_target(ward: Ward
     cancelled = await callers.call(Role.RESPONDER, "POST", f"/v1/runs/{run_id}/cancel", json={"reason": "a drill"})
     assert cancelled.status_code == 200
     await ward.work()
-    assert ((await ward.run(run_id)).outcome, ward.patient.writes) == (Outcome.CANCELLED, [])
+    run = await ward.run(run_id)
+    assert (run.outcome, run.steps, ward.patient.writes) == (Outcome.CANCELLED, [], [])
     again = await callers.call(Role.RESPONDER, "POST", f"/v1/runs/{run_id}/cancel", json={})
     assert_problem(again, status=409, code="run.ended")
     assert (await callers.call(Role.RESPONDER, "POST", "/v1/runs", json=RUN)).status_code == 201
