@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -28,6 +29,10 @@ LOST_CONNECTION = (PoolTimeout, DBAPIError, asyncpg.PostgresError, asyncpg.Inter
 TRANSACTION = "tocsin.transaction"
 """In a pooled connection's ``info`` from before its transaction begins until after it is committed."""
 
+ROLLBACK_S = 2.0
+# Beyond the server's own statement time-out: only a server that cannot be reached any more leaves us waiting so long.
+SILENCE_S = 5.0
+
 
 def _dumps(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -51,6 +56,7 @@ def make_engine(url: str, settings: DatabaseSettings, *, pool_size: int, overflo
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": settings.connect_timeout_s,
+            "command_timeout": settings.statement_timeout_ms / 1000 + SILENCE_S,
             "server_settings": {
                 "application_name": f"tocsin-{name}",
                 "statement_timeout": str(settings.statement_timeout_ms),
@@ -84,10 +90,19 @@ def _is_closed(connection: DBAPIConnection) -> bool:
 def _leave_no_transaction(connection: DBAPIConnection, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
     """The pool's own rollback knows nothing of a transaction that SQLAlchemy did not begin.
 
-    The driver is not asked: after a cancelled begin it does not know yet. The roll-back waits for the answer.
+    The driver is not asked: after a cancelled begin it does not know yet. The roll-back waits for the answer, but not for
+    ever: a connection whose other end is gone without a word (F45) is given up, and its slot is free again.
     """
     if entry.info.pop(TRANSACTION, False) and not state.terminate_only and not _is_closed(connection):
-        connection.run_async(lambda driver: driver.execute("rollback"))
+        connection.run_async(_roll_back)
+
+
+async def _roll_back(driver: DriverConnection) -> None:
+    try:
+        async with asyncio.timeout(ROLLBACK_S):
+            await driver.execute("rollback")
+    except TimeoutError:
+        driver.terminate()
 
 
 def driver_of(connection: AsyncConnection) -> DriverConnection:

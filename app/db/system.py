@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.engine import LOST_CONNECTION, Database, driver_of
+from app.db.engine import LOST_CONNECTION, TRANSACTION, Database, driver_of
 from app.db.gauges import UNAVAILABLE
 from app.db.tenancy import DatabaseUnavailable
 
@@ -41,11 +41,15 @@ async def system_session(database: Database, *, reason: str) -> AsyncIterator[Sy
     try:
         async with session.begin():
             try:
-                await session.connection()
+                connection = await session.connection()
             except (PoolTimeout, DBAPIError, OSError) as error:
                 UNAVAILABLE.labels("system").inc()
                 raise DatabaseUnavailable(type(error).__name__) from error
+            # Until the block ends well the pool must not trust the connection: a statement may never be answered.
+            pooled = connection.info
+            pooled[TRANSACTION] = True
             yield session
+            pooled.pop(TRANSACTION, None)
     finally:
         # Shielded: a cancelled request must still hand its connection back clean.
         await asyncio.shield(session.close())
@@ -64,7 +68,10 @@ async def system_call(database: Database, statement: str, *arguments: object, re
     log.debug("system.call", reason=reason)
     try:
         async with database.system.connect() as connection:
-            return [tuple(row) for row in await driver_of(connection).fetch(statement, *arguments)]
+            connection.info[TRANSACTION] = True
+            rows = await driver_of(connection).fetch(statement, *arguments)
+            connection.info.pop(TRANSACTION, None)
+        return [tuple(row) for row in rows]
     except LOST_CONNECTION as error:
         UNAVAILABLE.labels("system").inc()
         raise DatabaseUnavailable(type(error).__name__) from error

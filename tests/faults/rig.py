@@ -90,6 +90,9 @@ class FaultStack(ProcessStack):
     def resume(self, name: str) -> None:
         self._processes[name].send_signal(signal.SIGCONT)
 
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
     def is_up(self, name: str) -> bool:
         return name in self._processes and self._processes[name].poll() is None
 

@@ -172,8 +172,10 @@ async def test_a_full_broker_costs_time_and_holds_ids_only(scene: Scene) -> None
 @pytest.mark.fault("F16")
 async def test_a_worker_cut_off_from_the_broker_works_on_and_one_that_polls_no_more_shows(scene: Scene) -> None:
     scene.rig.pause_valkey()
-    await scene.send(*(scene.alert(f"k{n}") for n in range(5)))
-    await scene.rest()
+    # Twice, because what is due while the relay waits for the hanging broker must not wait as long.
+    for number in range(2):
+        await scene.send(scene.alert(f"k{number}"))
+        await scene.rest(timeout_s=14)
     scene.rig.resume_valkey()
     scene.stack.pause("worker")
 

@@ -1,0 +1,281 @@
+"""PostgreSQL crashes, fails over, fills up, runs out of connections and locks; clocks are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.core.clock import FakeClock, SystemClock
+from app.core.resources import Resources
+from app.db.engine import Database
+from app.db.jobs.queue import enqueue
+from app.db.tenancy import DatabaseUnavailable, tenant_session
+from app.incidents.schemas import AlertStatus
+from app.incidents.service import AlertFilter, list_alerts
+from app.ingest.service import list_refusals
+from app.main import create_app
+from app.settings.jobs import JobSettings
+from app.wiring import build_resources, close_resources
+from tests.factories.incidents import deliver, make_event, make_source
+from tests.factories.ingest import Sender, alert_body, committed_source, make_sender, signed_headers
+from tests.faults.scene import Scene
+from tests.faults.sender import Sent, headers_of
+from tests.fixtures.database import PostgresServer, make_tenant
+from tests.fixtures.jobs import CollectingPublisher
+from tests.fixtures.process import make_settings
+from tests.fixtures.wait import wait_until
+from tests.jobs.conftest import Bench, Note
+from workers.relay import Relay
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.fault("F19")
+@pytest.mark.parametrize("how", ["one backend", "the whole server"])
+async def test_a_database_that_crashes_loses_nothing_acknowledged_and_nothing_is_restarted(
+    scene: Scene, how: str
+) -> None:
+    pids = {name: scene.stack.pid(name) for name in ("api", "relay", "worker")}
+
+    async def crash() -> None:
+        await scene.until("deliveries", "true", least=5)
+        if how == "one backend":
+            await scene.rig.crash_postgres()
+        else:
+            await asyncio.to_thread(scene.rig.kill_postgres)
+            await asyncio.to_thread(scene.rig.server.start)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(crash())
+        group.create_task(scene.send(*(scene.alert(f"k{n % 9}", minute=n) for n in range(40)), over_s=2))
+    assert set(scene.sender.log.answers) <= {202, 503}
+    await scene.rig.answers()
+    evidence = await scene.verdict()
+    assert len(evidence.tenants[0].rows["deliveries"]) == 40
+    assert pids == {name: scene.stack.pid(name) for name in pids}, "pools recover without a restart"
+
+
+@pytest.mark.fault("F21")
+async def test_a_failover_under_open_transactions_leaves_no_tenant_behind_and_costs_no_later_request(
+    postgres: PostgresServer, scratch_name: str
+) -> None:
+    size = 4
+    database = Database.from_settings(postgres.settings_for(scratch_name, pool_size=size, pool_overflow=0))
+    tenants = [await make_tenant(database) for _ in range(size)]
+    inside, fail_over = asyncio.Barrier(size + 1), asyncio.Event()
+
+    async def write(number: int) -> None:
+        async with tenant_session(database, tenants[number]) as session:
+            await enqueue(session, Note(text="half done"))
+            await inside.wait()
+            await fail_over.wait()
+
+    writing = [asyncio.create_task(write(number)) for number in range(size)]
+    await inside.wait()
+    async with postgres.superuser() as connection:
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", scratch_name
+        )
+    fail_over.set()
+    lost = await asyncio.gather(*writing, return_exceptions=True)
+    assert {type(error) for error in lost} <= {DatabaseUnavailable, DBAPIError}
+
+    async def visit(number: int) -> None:
+        async with tenant_session(database, tenants[number]) as session:
+            assert (await session.execute(text("select 1 from jobs"))).all() == []
+            setting = await session.execute(text("select current_setting('app.current_tenant_id')"))
+            assert setting.scalar_one() == str(tenants[number])
+
+    # Each at once and without a retry: no connection of the old server is handed out.
+    await asyncio.gather(*(visit(number) for number in range(size)))
+    await database.dispose()
+
+
+@pytest.mark.fault("F21")
+async def test_idle_connections_that_a_failover_closed_cost_no_request(
+    postgres: PostgresServer, scratch_name: str
+) -> None:
+    database = Database.from_settings(postgres.settings_for(scratch_name, pool_size=6, pool_overflow=0))
+    tenant, together = await make_tenant(database), asyncio.Barrier(6)
+
+    async def visit() -> None:
+        async with tenant_session(database, tenant) as session:
+            await session.execute(text("select 1"))
+            await together.wait()
+
+    await asyncio.gather(*(visit() for _ in range(6)))
+    async with postgres.superuser() as connection:
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", scratch_name
+        )
+        left = "select count(*) from pg_stat_activity where datname = $1"
+        assert await connection.fetchval(left, scratch_name) == 0
+    await asyncio.gather(*(visit() for _ in range(6)))
+    await database.dispose()
+
+
+@pytest.mark.fault("F22")
+async def test_a_full_disk_is_a_503_that_leaves_nothing_and_mends_itself(scene: Scene) -> None:
+    def large() -> Sent:
+        one = scene.alert()
+        padding = os.urandom(340_000).hex().encode()
+        return Sent(
+            one.endpoint, one.message_id, one.body[:-1] + b',"p":"' + padding + b'"}', one.key, "firing", one.at
+        )
+
+    # Room for a segment of the log, none for what the bodies need beyond it.
+    pids = await scene.rig.backends("tocsin-app")
+    scene.rig.limit_files(pids, str(17 * 2**20))
+    refused: Sent | None = None
+    for _ in range(60):
+        one = large()
+        answer = await scene.post(one)
+        if answer.status_code != 202:
+            refused = one
+            break
+    assert refused is not None
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert await scene.count("deliveries", f"external_id = '{refused.message_id}'") == 0
+    scene.rig.limit_files(pids, "unlimited")
+    assert (await scene.post(refused)).status_code == 202
+    await scene.verdict()
+
+
+@pytest.mark.fault("F24")
+async def test_used_up_connections_are_a_503_within_a_second_and_the_health_page_answers(
+    postgres: PostgresServer, scratch_name: str, redis_url: str
+) -> None:
+    settings = make_settings(postgres, scratch_name, redis_url)
+    pool = postgres.settings_for(scratch_name, pool_size=2, pool_overflow=0, pool_wait_s=0.3)
+    settings = settings.model_copy(update={"database": pool})
+    resources = build_resources(settings)
+    database = resources.get(Database)
+    tenant = await make_tenant(database)
+    source, sender = await committed_source(resources, tenant), make_sender(resources)
+    held = [tenant_session(database, tenant) for _ in range(2)]
+    transport = httpx.ASGITransport(app=create_app(settings, resources))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as api:
+        for session in held:
+            await session.__aenter__()
+        started = time.perf_counter()
+        *answers, ready = await asyncio.gather(*(sender.send(source) for _ in range(20)), api.get("/readyz"))
+        took = time.perf_counter() - started
+        for session in held:
+            await session.__aexit__(None, None, None)
+        assert {answer.status_code for answer in answers} == {503}
+        assert all(answer.headers["retry-after"] for answer in answers)
+        assert took < 1.0 + 0.5  # the wait, and a busy machine
+        assert ready.status_code == 200
+        assert (await sender.send(source)).status_code == 202
+    await sender.client.aclose()
+    await sender.app.aclose()
+    await close_resources(resources)
+
+
+@pytest.mark.fault("F26")
+async def test_a_storm_on_two_hot_keys_in_every_order_dead_locks_nobody(scratch_database: Database) -> None:
+    tenant, source, rng = await make_tenant(scratch_database), make_source(), random.Random(26)
+    now, slots = SystemClock().now(), asyncio.Semaphore(8)
+
+    async def send(seq: int) -> None:
+        keys = ["a", "b", "c"]
+        rng.shuffle(keys)
+        at = now + timedelta(seconds=seq)
+        status = AlertStatus.RESOLVED if seq == 79 else AlertStatus.FIRING
+        events = [make_event(key, at=at, status=status) for key in keys]
+        async with slots, tenant_session(scratch_database, tenant) as session:
+            await deliver(session, source, *events, now=now, seq=seq)
+
+    order = list(range(80))
+    rng.shuffle(order)
+    started = time.monotonic()
+    await asyncio.gather(*(send(seq) for seq in order))
+    assert 80 / (time.monotonic() - started) > 5, "deliveries a second, on keys that all of them want"
+    async with tenant_session(scratch_database, tenant) as session:
+        alerts = await list_alerts(session, wanted=AlertFilter(), before=None, limit=100)
+    assert {alert.status for alert in alerts} == {AlertStatus.RESOLVED}, "the newest word counts, whenever it came"
+
+
+@pytest.mark.fault("F27")
+async def test_without_any_hint_the_relay_finds_new_work_by_polling(bench: Bench) -> None:
+    publisher = CollectingPublisher()
+    relay = Relay(database=bench.database, publisher=publisher, settings=JobSettings())
+    running = asyncio.create_task(relay.run())
+    try:
+        for number in range(3):
+            async with tenant_session(bench.database, bench.tenant_id) as session:
+                await enqueue(session, Note(text=str(number)))
+            started = time.monotonic()
+            await wait_until(publisher.take, timeout_s=5)
+            assert time.monotonic() - started < 2.0
+    finally:
+        relay.stop()
+        await running
+
+
+@pytest.mark.fault("F27")
+def test_no_transaction_waits_for_the_notify_queue() -> None:
+    pattern = re.compile(r"\bpg_notify\b|\bnotify\s+\w+\s*[,;']|add_listener", re.IGNORECASE)
+    paths = [path for folder in ("app", "workers", "migrations") for path in (ROOT / folder).rglob("*.*")]
+    texts = {path: path.read_text() for path in paths if path.suffix in {".py", ".sql"}}
+    assert [str(path) for path, said in texts.items() if pattern.search(said)] == []
+
+
+@pytest.mark.fault("F28")
+async def test_an_api_whose_clock_is_off_leaves_the_rotation_and_its_neighbour_takes_what_is_fresh(
+    scene: Scene,
+) -> None:
+    scene.stack.start("api2", skew_s=600)
+    await scene.stack.answering("api2")
+    one = scene.alert()
+    async with httpx.AsyncClient(base_url=scene.stack.url_of("api2"), timeout=5) as client:
+        ready = await client.get("/readyz")
+        health = (await client.get("/health/db")).json()
+        assert ready.status_code == 503
+        assert 590 < health["clock_skew_s"] < 610
+        refused = await client.post(one.endpoint.url_path, content=one.body, headers=headers_of(one))
+    assert refused.status_code == 401, "why it must not stay in rotation"
+    assert (await scene.post(one)).status_code == 202
+    async with httpx.AsyncClient(base_url=scene.stack.api_url, timeout=5) as client:
+        assert (await client.get("/readyz")).status_code == 200
+    await scene.verdict()
+
+
+@pytest.mark.fault("F29")
+@pytest.mark.parametrize("skew_s", [-3600, 3600])
+async def test_a_worker_whose_clock_is_an_hour_off_does_nothing_twice(scene: Scene, skew_s: int) -> None:
+    await scene.ward.add_runbooks()
+    services = [await scene.ward.add_service(scene.sink_url, f"s{number}") for number in range(3)]
+    scene.stack.start("worker2", skew_s=skew_s)
+    await scene.send(*services, *(scene.alert(f"k{n % 4}", minute=n) for n in range(20)), over_s=2)
+    await scene.verdict()
+    assert len(scene.sink.calls) == 3
+    assert await scene.count("jobs", "worker is not null") > 0
+
+
+@pytest.mark.fault("F30")
+async def test_a_sender_whose_clock_is_off_is_refused_and_its_tenant_sees_why(
+    scratch_sender: Sender, scratch_resources: Resources, clock: FakeClock
+) -> None:
+    database = scratch_resources.get(Database)
+    tenant = await make_tenant(database)
+    source = await committed_source(scratch_resources, tenant)
+    for minutes in (-6, 6):
+        body = alert_body()
+        headers = signed_headers(source, body, clock.now() + timedelta(minutes=minutes))
+        answer = await scratch_sender.client.post(source.url_path, content=body, headers=headers)
+        assert answer.status_code == 401
+    await scratch_sender.app.aclose()
+    async with tenant_session(database, tenant) as session:
+        found = await list_refusals(session, source_id=source.source.id, now=clock.now())
+    assert [(row.reason, row.count) for row in found] == [("skew", 2)]
