@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from app.auth.deps import Engineer, TenantTx, Viewer
+from app.auth.deps import Engineer, EngineerWrite, TenantTx, Viewer
 from app.core.resources import Resources
 from app.db.jobs.queue import enqueue
 from app.http.clock import Now
@@ -36,31 +36,28 @@ from app.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["ingest"])
 
-
-def _resources(request: Request) -> Resources:
-    found: Resources = request.app.state.resources
-    return found
-
-
-Res = Annotated[Resources, Depends(_resources)]
+# The address may carry the secret too, and the sample line is signed with it.
+SHOWN_ONCE = frozenset({"secret", "url", "curl"})
 
 
 @router.post(
     "/sources",
     status_code=201,
+    response_model=CreatedSourceView,
     summary="Create a source; its secret is shown this once",
     responses=problem_responses(
         UnknownSourceKind, ProfileNotFound, InvalidSecret, service.SourceConfigInvalid, service.SourceNameTaken
     ),
 )
-async def create_source(
-    principal: Engineer, session: TenantTx, resources: Res, body: SourceCreate, now: Now
-) -> CreatedSourceView:
-    # No Idempotency-Key here: its stored answer would keep the secret in clear. The name is the key: a retry gets 409.
-    created = await service.create_source(
-        session, keyring=resources.get(KeyRing), actor=principal.actor, now=now, **vars(body)
-    )
-    return _with_secret(created, resources, now)
+async def create_source(write: EngineerWrite, body: SourceCreate) -> Response:
+    async def produce() -> CreatedSourceView:
+        keyring = write.resources.get(KeyRing)
+        created = await service.create_source(
+            write.session, keyring=keyring, actor=write.actor, now=write.now, **vars(body)
+        )
+        return _with_secret(created, write.resources, write.now)
+
+    return await write.answer(produce, status=201, without=SHOWN_ONCE)
 
 
 @router.get("/sources", summary="List sources, newest first")
@@ -101,19 +98,22 @@ async def get_source(principal: Viewer, session: TenantTx, source_id: UUID, now:
 
 @router.patch(
     "/sources/{source_id}",
+    response_model=SourceView,
     summary="Change a source",
     responses=problem_responses(service.SourceNotFound, service.SourceConfigInvalid, service.SourceNameTaken),
 )
-async def update_source(
-    principal: Engineer, session: TenantTx, source_id: UUID, body: SourceUpdate, now: Now
-) -> SourceView:
+async def update_source(write: EngineerWrite, source_id: UUID, body: SourceUpdate) -> Response:
     # A null means "leave it" for every field but the time-out, whose null is a value.
     changes = {
         name: getattr(body, name)
         for name in body.model_fields_set
         if getattr(body, name) is not None or name == "resolve_timeout_s"
     }
-    return await service.update_source(session, source_id=source_id, changes=changes, actor=principal.actor, now=now)
+    return await write.answer(
+        lambda: service.update_source(
+            write.session, source_id=source_id, changes=changes, actor=write.actor, now=write.now
+        )
+    )
 
 
 @router.delete(
@@ -122,36 +122,35 @@ async def update_source(
     summary="Retire a source; its sender is told to stop",
     responses=problem_responses(service.SourceNotFound),
 )
-async def delete_source(principal: Engineer, session: TenantTx, source_id: UUID, now: Now) -> Response:
-    await service.delete_source(session, source_id=source_id, actor=principal.actor, now=now)
-    return Response(status_code=204)
+async def delete_source(write: EngineerWrite, source_id: UUID) -> Response:
+    return await write.answer(
+        lambda: service.delete_source(write.session, source_id=source_id, actor=write.actor, now=write.now), status=204
+    )
 
 
 @router.post(
     "/sources/{source_id}/rotate-secret",
+    response_model=CreatedSourceView,
     summary="Make a new secret; the previous one stays valid for the overlap",
     responses=problem_responses(service.SourceNotFound, InvalidSecret),
 )
-async def rotate_secret(
-    principal: Engineer,
-    session: TenantTx,
-    resources: Res,
-    source_id: UUID,
-    now: Now,
-    body: RotateSecret | None = None,
-) -> CreatedSourceView:
+async def rotate_secret(write: EngineerWrite, source_id: UUID, body: RotateSecret | None = None) -> Response:
     wanted = body or RotateSecret()
-    default_s = resources.get(Settings).ingest.secret_overlap_s
-    created = await service.rotate_secret(
-        session,
-        keyring=resources.get(KeyRing),
-        source_id=source_id,
-        actor=principal.actor,
-        now=now,
-        overlap=timedelta(seconds=wanted.overlap_s if wanted.overlap_s is not None else default_s),
-        secret=wanted.secret,
-    )
-    return _with_secret(created, resources, now)
+    default_s = write.resources.get(Settings).ingest.secret_overlap_s
+
+    async def produce() -> CreatedSourceView:
+        created = await service.rotate_secret(
+            write.session,
+            keyring=write.resources.get(KeyRing),
+            source_id=source_id,
+            actor=write.actor,
+            now=write.now,
+            overlap=timedelta(seconds=wanted.overlap_s if wanted.overlap_s is not None else default_s),
+            secret=wanted.secret,
+        )
+        return _with_secret(created, write.resources, write.now)
+
+    return await write.answer(produce, without=SHOWN_ONCE)
 
 
 @router.get(
@@ -179,14 +178,18 @@ async def list_deliveries(
 
 @router.post(
     "/deliveries/{delivery_id}/replay",
+    response_model=ReceiptDetail,
     summary="Try a rejected or failed delivery again",
     responses=problem_responses(service.DeliveryNotFound, service.DeliveryNotReplayable),
 )
-async def replay_delivery(principal: Engineer, session: TenantTx, delivery_id: UUID, now: Now) -> ReceiptDetail:
-    shard = await service.accept_again(session, delivery_id=delivery_id, actor=principal.actor, now=now)
-    job = DrainIntake(shard=shard)
-    await enqueue(session, job, unique_key=job.key)
-    return await service.get_receipt(session, delivery_id=delivery_id)
+async def replay_delivery(write: EngineerWrite, delivery_id: UUID) -> Response:
+    async def produce() -> ReceiptDetail:
+        shard = await service.accept_again(write.session, delivery_id=delivery_id, actor=write.actor, now=write.now)
+        job = DrainIntake(shard=shard)
+        await enqueue(write.session, job, unique_key=job.key)
+        return await service.get_receipt(write.session, delivery_id=delivery_id)
+
+    return await write.answer(produce)
 
 
 def _with_secret(created: service.CreatedSource, resources: Resources, now: Now) -> CreatedSourceView:

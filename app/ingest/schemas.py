@@ -112,12 +112,12 @@ class SourceDetail(SourceView):
 
 
 class CreatedSourceView(BaseModel):
-    """A new source or secret. This is the only time the secret is shown."""
+    """A new source or secret. This is the only time the secret is shown: an answer repeated for its key has nulls."""
 
     source: SourceView
     secret: str | None = Field(description="Null where the sender makes the key and you gave us its public half.")
-    url: str
-    curl: str = Field(description="A line that sends a first delivery.")
+    url: str | None = Field(description="Where to send to; with the secret in it for senders that cannot sign.")
+    curl: str | None = Field(description="A line that sends a first delivery.")
 
 
 class SourceCreate(BaseModel):

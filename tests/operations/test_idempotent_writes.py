@@ -13,6 +13,7 @@ from app.core.ids import TenantId, new_id
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.http.idempotency import REPLAYED
+from app.main import Application
 from tests.http.test_problem import assert_problem
 from tests.operations.test_jobs_api import Tokens, bury
 
@@ -124,3 +125,22 @@ async def test_the_slug_makes_a_repeated_tenant_one(api: httpx.AsyncClient, oper
     assert made.status_code == 201
     again = await send(api, operator_token, "/v1/admin/tenants", body, key=None)
     assert_problem(again, status=409, code="tenant.slug_taken")
+
+
+# Writes that take no key, each with its reason.
+KEYLESS = {
+    "POST /v1/runbooks/validate": "keeps nothing",
+    "POST /v1/sources/preview": "keeps nothing",
+    "POST /v1/admin/tenants": "keys are rows of a tenant, and there is none yet; the slug makes a repeat one",
+}
+
+
+def test_every_other_write_takes_a_key(application: Application) -> None:
+    found = {
+        f"{method.upper()} {path}"
+        for path, item in application.api.openapi()["paths"].items()
+        for method, operation in item.items()
+        if method in {"post", "put", "patch", "delete"} and path.startswith("/v1/")
+        if not any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    }
+    assert found == set(KEYLESS)
