@@ -79,14 +79,22 @@ def substitute(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def render_text(template: str, values: Mapping[str, Any]) -> str:
-    """This will fill a text for people; what is missing shows as ``(unknown)``, and the length is capped."""
+    """This will fill a text for people; what is missing shows as ``(unknown)``, and the length is capped.
+
+    Characters of a stranger's value that show nothing, or turn the text around, are written out: whoever decides on the
+    text must not read something else than it says.
+    """
 
     def fill(hole: re.Match[str]) -> str:
         found = lookup(parse_reference(hole.group(1).strip()), values)
-        return "(unknown)" if found is None else str(found)
+        return "(unknown)" if found is None else _visible(str(found))
 
     text = _HOLE.sub(fill, template)
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def _visible(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def as_step_up(value: Any) -> tuple[Any, Any, Any] | None:

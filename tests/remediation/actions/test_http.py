@@ -89,7 +89,7 @@ async def test_a_service_is_up_by_status_and_text(
 async def test_a_probe_shows_the_beginning_of_the_answer(service: Service, outbound: OutboundHttp) -> None:
     service.body = b"x" * 10_000
     found = await probe(outbound, service.target())
-    assert (found.up, found.body) == (True, "x" * 500)
+    assert (found.up, found.size_bytes) == (True, 10_000)
 
 
 async def test_an_answer_without_end_is_no_sign_of_health(service: Service, outbound: OutboundHttp) -> None:
@@ -126,7 +126,7 @@ async def test_a_request_sends_what_it_is_told(service: Service, outbound: Outbo
     ((method, path, headers, body),) = service.got
     assert (method, path, body) == ("PUT", "/base/restart", b'{"replicas":3}')
     assert headers["content-type"] == "application/json"
-    assert (done.status, done.body) == (200, '{"state": "well"}')
+    assert (done.status, done.size_bytes) == (200, len(service.body))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Output(BaseModel):
     status: int | None = None
     duration_ms: float
     error: str | None = None
-    body: str = Field("", description="The first 500 characters: evidence, not a condition.")
+    size_bytes: int | None = Field(None, description="Of the answer. Its text is not kept: a probe reads nothing out.")
 
 
 async def run(ctx: ReadContext, params: Params) -> Output:
@@ -47,7 +47,7 @@ async def run(ctx: ReadContext, params: Params) -> Output:
         return Output(up=False, duration_ms=_ms(started), error=str(error)[:500])
     text = answer.body.decode("utf-8", "replace")
     up = answer.status == params.status and (params.contains is None or params.contains in text)
-    return Output(up=up, status=answer.status, duration_ms=_ms(started), body=text[:500])
+    return Output(up=up, status=answer.status, duration_ms=_ms(started), size_bytes=len(answer.body))
 
 
 def _ms(started: float) -> float:
