@@ -28,6 +28,7 @@ from app.operations.backup.making import list_backups
 from app.operations.backup.manifest import manifest_path
 from app.operations.backup.programs import find_programs, libpq_environment
 from app.operations.backup.rehearsal import check_file
+from app.operations.backup.restoring import for_server
 from tests.fixtures.database import PostgresServer, make_tenant
 from tests.operations.backups import back_up, bring_back, empty_target, tables_in
 
@@ -133,6 +134,20 @@ async def test_a_database_that_holds_something_is_refused_and_replaced_on_demand
     await bring_back(postgres, dump, target, replace=True)
     async with postgres.superuser(target) as connection:
         assert await connection.fetchval("select count(*) from queue_pauses") == 0
+
+
+async def test_what_psql_says_is_passed_on(postgres: PostgresServer, dump: Path, target: str) -> None:
+    async with postgres.superuser() as connection:
+        await connection.execute(f'alter database "{target}" owner to postgres')
+    with pytest.raises(ProgramFailed, match=r"as it was before:\n(?s:.*)permission denied to create extension"):
+        await bring_back(postgres, dump, target)
+    assert await tables_in(postgres, target) == 0
+
+
+def test_an_older_server_is_not_sent_what_it_does_not_know() -> None:
+    header = b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\nSET row_security = off;\n"
+    assert for_server(header, 17) == header
+    assert for_server(header, 16) == b"SET lock_timeout = 0;\nSET row_security = off;\n"
 
 
 async def test_rows_that_the_dump_lacks_are_noticed(

@@ -134,7 +134,7 @@ async def listen(process: asyncio.subprocess.Process, say: Say | None) -> str:
         progress = re.search(r"(?:dumping contents of|processing data for) table \"(?:public\.)?([^\"]+)\"", line)
         if progress is not None and say is not None:
             say(progress.group(1))
-        elif progress is None and not re.match(r"\w+: (?!error|warning|detail|hint)", line):
+        elif progress is None and not re.match(r"pg_\w+: (?!error|warning|detail|hint)", line):
             tail = f"{tail}{line}\n"[-_TAIL_CHARACTERS:]
     return tail
 

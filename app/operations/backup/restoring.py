@@ -47,6 +47,7 @@ _EXISTING = text(
     " where nspname in ('public', 'tocsin_private')) and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition"
 )
 _CHUNK_BYTES = 256 * 1024
+_HEADER_END = b"SET row_security = off;\n"
 
 
 async def restore(
@@ -77,7 +78,7 @@ async def restore(
     _check_revision(manifest)
     server_major = await _check_target(owner_url, backup_url, replace=replace)
     programs = await find_programs(server_major, programs_in)
-    await _load(dump, owner_url, programs, replace=replace, say=say)
+    await _load(dump, owner_url, programs, server_major, replace=replace, say=say)
     say("counting what was restored")
     return await check_restored(manifest, backup_url, have_keys=have_keys, say=say)
 
@@ -120,7 +121,7 @@ async def _check_target(owner_url: str, backup_url: str, *, replace: bool) -> in
         await backup.dispose()
 
 
-async def _load(dump: Path, url: str, programs: Programs, *, replace: bool, say: Say) -> None:
+async def _load(dump: Path, url: str, programs: Programs, server_major: int, *, replace: bool, say: Say) -> None:
     """Send the dump's statements to psql, and the commit only once pg_restore has read the dump to its end."""
     contents = (await run([programs.path("pg_restore"), "--list", str(dump)])).decode()
     wanted = [line for line in contents.splitlines() if not any(entry in line for entry in _MADE_BEFORE)]
@@ -146,14 +147,24 @@ async def _load(dump: Path, url: str, programs: Programs, *, replace: bool, say:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            await _pump(reader, writer, replace=replace, say=say)
+            await _pump(reader, writer, server_major, replace=replace, say=say)
         finally:
             await end(reader)
             await end(writer)
 
 
+def for_server(header: bytes, server_major: int) -> bytes:
+    """This will take out of a script's first settings what an older server does not know yet."""
+    return header if server_major >= 17 else header.replace(b"SET transaction_timeout = 0;\n", b"")
+
+
 async def _pump(
-    reader: asyncio.subprocess.Process, writer: asyncio.subprocess.Process, *, replace: bool, say: Say
+    reader: asyncio.subprocess.Process,
+    writer: asyncio.subprocess.Process,
+    server_major: int,
+    *,
+    replace: bool,
+    say: Say,
 ) -> None:
     source, target = piped(reader.stdout), piped(writer.stdin)
     read_tail = asyncio.create_task(listen(reader, lambda table: say(f"restoring {table}")))
@@ -162,6 +173,7 @@ async def _pump(
         if replace:
             target.write(_CLEAR)
         target.write(_PREPARE.replace(b"begin;", b"") if replace else _PREPARE)
+        target.write(for_server(await source.readuntil(_HEADER_END), server_major))
         while chunk := await source.read(_CHUNK_BYTES):
             target.write(chunk)
             await target.drain()
@@ -169,8 +181,8 @@ async def _pump(
             target.write(b"\ncommit;\n")
             await target.drain()
         target.close()
-    except (BrokenPipeError, ConnectionResetError):
-        # psql met an error and is gone; what it said is told below.
+    except (BrokenPipeError, ConnectionResetError, asyncio.IncompleteReadError):
+        # One of them met an error and is gone; what it said is told below.
         await end(reader)
     said = await write_tail
     if await writer.wait() != 0:
