@@ -31,7 +31,7 @@ _QUERIES = {
 }
 _LEAKS = """
 select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
-where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and not c.relispartition
+where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and not c.relispartition
 """
 
 
