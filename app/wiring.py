@@ -13,6 +13,7 @@ from app.core.clock import Clock, SystemClock
 from app.core.jobs import JobRegistry, registry
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.ingest.jobs import BacklogGate
 from app.kv.client import connect_redis
 from app.kv.hints import Hints
 from app.net.keyring import KeyRing
@@ -51,6 +52,7 @@ def build_resources(settings: Settings, *, database: Database | None = None) -> 
     resources.provide(Hints, hints)
     resources.provide(KeyRing, KeyRing.from_settings(settings.security))
     resources.provide(OutboundHttp, OutboundHttp(settings.security))
+    resources.provide(BacklogGate, BacklogGate(settings.ingest.backlogs_at_once))
     return resources
 
 

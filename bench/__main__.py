@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
+import sys
 import time
 
 NAMES = ("ingest", "rivals", "jobs", "latency", "storm", "sizes", "footprint")
@@ -22,6 +24,8 @@ def main() -> None:
     unknown = sorted(set(options.names) - set(NAMES))
     if unknown:
         parser.error(f"unknown benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    # A benchmark that is ended takes its servers along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     for name in options.names or NAMES:
         started = time.monotonic()
         print(f"{name}", flush=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from celery import Celery
 
+from app.core.jobs import BACKLOG_PRIORITY
 from workers.queues import RUN_JOB, broker_queue
 from workers.relay import PublishedJob
 
@@ -27,6 +28,8 @@ class CeleryPublisher:
                     RUN_JOB,
                     args=[str(job.tenant_id), str(job.id)],
                     queue=broker_queue(job.queue, prefix=self._prefix),
+                    # 0 is taken first; a broker that knows no priorities, or a lost one, costs fairness and nothing else.
+                    priority=6 if job.priority >= BACKLOG_PRIORITY else 0,
                     producer=producer,
                     retry=False,
                     ignore_result=True,

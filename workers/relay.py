@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from app.core.clock import Clock
 from app.core.failpoints import failpoint
+from app.core.jobs import Job
 from app.db.engine import Database
 from app.db.system import SystemSession, system_session
 from app.observability.metrics import counter, gauge
@@ -39,6 +40,11 @@ OLDEST_DUE = gauge("tocsin_jobs_oldest_due_seconds", "Age of the oldest due job 
 DEAD = gauge("tocsin_jobs_dead", "Dead letters per queue, counted up to a cap.", ("queue",))
 PAUSED = gauge("tocsin_queue_paused", "1 where an operator has paused the queue for every tenant, else 0.", ("queue",))
 STATS_CAP = 10_000
+PUBLISH_WAIT_S = 1.0
+
+
+class BrokerHangs(Exception):
+    """The broker has taken the connection and does not answer; the rows stay published, workers poll for them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class PublishedJob:
     tenant_id: UUID
     id: UUID
     queue: str
+    priority: int = Job.priority
 
 
 class Publisher(Protocol):
@@ -90,6 +97,7 @@ class Relay:
         self._extra_sweeps = extra_sweeps
         self._wake = asyncio.Event()
         self._stopping = False
+        self._sending: asyncio.Task[None] | None = None
         self._pulse = pulse or Pulse(max_age_s=math.inf)
 
     def wake(self) -> None:
@@ -105,7 +113,7 @@ class Relay:
     async def tick(self) -> int:
         """This will publish what is due, one bounded batch, and return how many jobs that was."""
         statement = text(
-            "select tenant_id, id, queue from tocsin_private.claim_due(:limit, :window, cast(:now as timestamptz))"
+            "select tenant_id, id, queue, priority from tocsin_private.claim_due(:limit, :window, cast(:now as timestamptz))"
         )
         values = {
             "limit": self._settings.batch_size,
@@ -126,7 +134,8 @@ class Relay:
         async with system_session(self._database, reason="relay.republish") as session:
             stale = await session.execute(
                 text(
-                    "select tenant_id, id, queue from tocsin_private.republish_stale(:older, :limit, cast(:now as timestamptz))"
+                    "select tenant_id, id, queue, priority from tocsin_private.republish_stale("
+                    ":older, :limit, cast(:now as timestamptz))"
                 ),
                 {
                     "older": timedelta(seconds=self._settings.republish_after_s),
@@ -176,7 +185,7 @@ class Relay:
         if not jobs:
             return
         try:
-            await asyncio.to_thread(self._publisher.publish, jobs)
+            await self._hand_over(jobs)
         except Exception as error:  # noqa: BLE001 - any broker failure: the rows stay published, workers poll for them
             PUBLISH_FAILURES.inc()
             log.warning("relay.publish_failed", jobs=len(jobs), error=repr(error)[:500])
@@ -184,6 +193,22 @@ class Relay:
         await failpoint("relay.after_publish")
         for job in jobs:
             PUBLISHED.labels(job.queue).inc()
+
+    async def _hand_over(self, jobs: Sequence[PublishedJob]) -> None:
+        """Publish, but wait for a broker that hangs only so long: what becomes due meanwhile must reach the workers.
+
+        The call is left to its own time-outs, and no other is begun while it lasts. If it gets through after all, its
+        messages are duplicates of what the workers found in the table.
+        """
+        if self._sending is not None and not self._sending.done():
+            raise BrokerHangs
+        self._sending = asyncio.create_task(asyncio.to_thread(self._publisher.publish, jobs))
+        # Or else an error that comes when nobody waits any more is reported as lost.
+        self._sending.add_done_callback(lambda task: task.cancelled() or task.exception())
+        done, _ = await asyncio.wait({self._sending}, timeout=PUBLISH_WAIT_S)
+        if not done:
+            raise BrokerHangs
+        self._sending.result()
 
     async def _sweep_expired(self) -> None:
         # Leases are on the server's clock, so "expired" is judged by it too, never by this process's.

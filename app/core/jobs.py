@@ -39,6 +39,10 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+BACKLOG_PRIORITY = 200
+"""From this priority on a job gives way, at the relay and at the broker, to those that have just come up."""
+
+
 class PermanentJobError(Exception):
     """Raised by a handler when no retry can help; the job ends ``failed`` with this text as its reason."""
 
@@ -51,6 +55,7 @@ class Job:
         kind: Stable name, ``domain.verb_noun``; stored in rows, so renaming one needs a migration.
         coalesces: With a unique key: False forbids a second *open* job (scheduled, published or running),
             True only a second *scheduled* one, which is what a "drain whatever is there" job needs.
+        priority: A lower number is published first among the jobs of one tenant and queue.
     """
 
     kind: ClassVar[str]

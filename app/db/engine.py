@@ -23,7 +23,14 @@ if TYPE_CHECKING:  # generic in its stubs only
 else:
     DriverConnection = asyncpg.Connection
 
-LOST_CONNECTION = (PoolTimeout, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+LOST_CONNECTION = (
+    PoolTimeout,
+    DBAPIError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was cut in the middle of an answer
+    OSError,
+)
 """What a statement that cannot be wrong in itself fails with: the connection is dead, refused, or none came free."""
 
 TRANSACTION = "tocsin.transaction"

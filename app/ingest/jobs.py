@@ -6,6 +6,7 @@ after the job it relied on has finished is found by the relay's sweep (``tocsin_
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from app.core.backoff import RetryPolicy
-from app.core.jobs import Job, Queue, registry
+from app.core.jobs import BACKLOG_PRIORITY, Job, Queue, registry
 from app.db.jobs.context import Completion, JobContext
 from app.db.jobs.lease import LeaseLost
 from app.db.jobs.queue import enqueue
@@ -66,39 +67,88 @@ class DrainIntake(Job):
         return f"shard:{self.shard}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrainBacklog(DrainIntake):
+    """The same for a shard that had more than one batch: it yields to tenants whose deliveries do not pile up."""
+
+    kind: ClassVar[str] = "ingest.drain_backlog"
+    priority: ClassVar[int] = BACKLOG_PRIORITY
+
+
+class BacklogGate:
+    """Lets a few batches of backlogs be worked on at once in one process.
+
+    Applying a batch is work for the processor, so more at once finish no sooner, and each makes the loop's other jobs wait.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self.slots = asyncio.Semaphore(at_once)
+
+
 @registry.stepwise(DrainIntake)
 async def drain_intake(ctx: JobContext, job: DrainIntake) -> Completion:
-    """This will drain the shard; what is left when the time is up goes to a successor."""
+    """This will work through one small batch at once; what is left is a backlog."""
     settings = ctx.resources.get(Settings).ingest
+    drain = _Drain(ctx, job.shard, wary=ctx.attempt > 1)
+    await drain.batch(limit=settings.drain_first_batch_size)
+    return drain.hand_on
+
+
+@registry.stepwise(DrainBacklog)
+async def drain_backlog(ctx: JobContext, job: DrainBacklog) -> Completion:
+    """This will work through batches as they are let; what is left when the time is up goes to a successor."""
+    settings = ctx.resources.get(Settings).ingest
+    drain = _Drain(ctx, job.shard, wary=ctx.attempt > 1)
     until = time.monotonic() + settings.drain_budget_s
-    # A job that is run again may have been killed by one of its deliveries: the first ones go one at a time, counted.
-    wary = ctx.attempt > 1
-    failing: set[UUID] = set()
-    while time.monotonic() < until:
-        async with ctx.transaction() as session:
+    gate = ctx.resources.get(BacklogGate)
+    while True:
+        async with gate.slots:
+            left = await drain.batch(limit=settings.drain_batch_size)
+        if not left or time.monotonic() >= until:
+            return drain.hand_on
+
+
+class _Drain:
+    """One job's way through a shard.
+
+    Args:
+        ctx: The job's frame.
+        shard: Of the tenant's deliveries.
+        wary: The job is run again and may have been killed by a delivery: the first ones go one at a time, counted.
+    """
+
+    def __init__(self, ctx: JobContext, shard: int, *, wary: bool) -> None:
+        self._ctx = ctx
+        self._shard = shard
+        self._wary = wary
+        self._failing: set[UUID] = set()
+        self._settings = ctx.resources.get(Settings).ingest
+
+    async def batch(self, *, limit: int) -> bool:
+        """Work through one batch, remember what is to be tried later, and say whether there was anything."""
+        wary, self._wary = self._wary, False
+        async with self._ctx.transaction() as session:
             ids = await repository.claim_accepted(
                 session,
-                shard=job.shard,
-                limit=settings.drain_batch_size,
-                limit_bytes=settings.batch_bytes,
-                skipping=failing,
+                shard=self._shard,
+                limit=limit,
+                limit_bytes=self._settings.batch_bytes,
+                skipping=self._failing,
             )
-            if not ids:
-                break
-            if not wary and await _together(ctx, session, ids):
-                continue
+            if not ids or (not wary and await _together(self._ctx, session, ids)):
+                return bool(ids)
         for delivery_id in ids:
-            if not await _alone(ctx, delivery_id, settings):
-                failing.add(delivery_id)
-        wary = False
+            if not await _alone(self._ctx, delivery_id, self._settings):
+                self._failing.add(delivery_id)
+        return True
 
-    async def hand_on(session: TenantSession) -> None:
-        if await repository.has_accepted(session, shard=job.shard):
+    async def hand_on(self, session: TenantSession) -> None:
+        """Leave what there still is to a successor, in the job's last transaction."""
+        if await repository.has_accepted(session, shard=self._shard):
             # What failed is tried again, but not at once: the cause may be a neighbour that holds a lock.
-            delay_s = _AGAIN_S if failing else 0.0
-            await enqueue(session, DrainIntake(shard=job.shard), unique_key=job.key, delay_s=delay_s)
-
-    return hand_on
+            delay_s = _AGAIN_S if self._failing else 0.0
+            successor = DrainBacklog(shard=self._shard)
+            await enqueue(session, successor, unique_key=successor.key, delay_s=delay_s)
 
 
 async def _together(ctx: JobContext, session: TenantSession, ids: Sequence[UUID]) -> bool:

@@ -60,8 +60,23 @@ class IngestSettings(BaseModel):
         description="Intake jobs of one tenant that may be scheduled side by side; a source keeps to one.",
     )
     drain_batch_size: int = Field(50, ge=1, le=500, description="Deliveries that one intake transaction works through.")
+    drain_first_batch_size: int = Field(
+        5,
+        ge=1,
+        le=500,
+        description="Deliveries that an intake job works through before it counts as having a backlog; small, so that many"
+        " tenants at once do not make each other wait.",
+    )
     drain_budget_s: float = Field(
-        15.0, gt=0, description="Seconds after which an intake job hands the rest to its successor."
+        0.5,
+        gt=0,
+        description="Seconds after which an intake job hands the rest to its successor, behind other tenants' jobs.",
+    )
+    backlogs_at_once: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Batches of backlogs that one worker process applies at once; jobs without one do not wait for them.",
     )
     delivery_max_attempts: int = Field(
         3, ge=1, description="Times a delivery may fail for reasons other than its content before it is set aside."

@@ -19,9 +19,11 @@ SQL = Path(__file__).resolve().parents[1] / "sql" / "0001"
 NOW = sa.text("now()")
 
 FUNCTIONS = {
-    "claim_due(p_limit integer, p_window integer, p_now timestamptz)": "table (tenant_id uuid, id uuid, queue text)",
+    "claim_due(p_limit integer, p_window integer, p_now timestamptz)": (
+        "table (tenant_id uuid, id uuid, queue text, priority smallint)"
+    ),
     "republish_stale(p_older_than interval, p_limit integer, p_now timestamptz)": (
-        "table (tenant_id uuid, id uuid, queue text)"
+        "table (tenant_id uuid, id uuid, queue text, priority smallint)"
     ),
     "sweep_expired(p_limit integer, p_now timestamptz)": "table (tenant_id uuid, id uuid, kind text, outcome text)",
     "poll_published(p_queues text[], p_older_than interval, p_limit integer)": "table (tenant_id uuid, id uuid)",

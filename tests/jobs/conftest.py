@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.core.backoff import RetryPolicy
 from app.core.ids import JobId, TenantId
-from app.core.jobs import Job, JobRegistry, Queue
+from app.core.jobs import BACKLOG_PRIORITY, Job, JobRegistry, Queue
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
@@ -34,6 +34,14 @@ class Drain(Note):
 
     kind: ClassVar[str] = "test.drain"
     coalesces: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pile(Note):
+    """Part of a backlog."""
+
+    kind: ClassVar[str] = "test.pile"
+    priority: ClassVar[int] = BACKLOG_PRIORITY
 
 
 @dataclass

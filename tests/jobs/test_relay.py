@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.clock import Clock, FakeClock
-from app.core.ids import TenantId
+from app.core.ids import TenantId, new_id
 from app.db.engine import Database
 from app.db.jobs.queue import enqueue
 from app.db.system import system_session
 from app.db.tenancy import tenant_session
+from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from app.settings.jobs import JobSettings
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import CollectingPublisher
-from tests.jobs.conftest import Bench, Drain, Note
-from workers.relay import Relay
+from tests.jobs.conftest import Bench, Drain, Note, Pile
+from workers.celery_app import make_celery
+from workers.publisher import CeleryPublisher
+from workers.queues import broker_queue
+from workers.relay import PublishedJob, Relay
 
 
 def make_relay(bench: Bench, publisher: CollectingPublisher, **changes: int) -> Relay:
@@ -173,3 +179,35 @@ async def test_old_finished_jobs_are_purged_and_dead_ones_kept(bench: Bench) -> 
         removed = await session.execute(text("select tocsin_private.purge_finished(now() - interval '7 days', 100)"))
         assert removed.scalar_one() == 1
     assert [row["state"] for row in await bench.rows()] == ["dead"]
+
+
+async def test_backlogs_leave_room_for_what_has_just_come_up(bench: Bench) -> None:
+    tenants = [await make_tenant(bench.database) for _ in range(9)]
+    for tenant_id in tenants:
+        async with tenant_session(bench.database, tenant_id) as session:
+            await enqueue(session, Pile())
+    publisher = CollectingPublisher()
+    relay = make_relay(bench, publisher)
+    assert await relay.tick() == 4, "four for each worker, and for one where none has reported yet"
+    await fill(bench.database, bench.tenant_id, 3)
+    assert await relay.tick() == 3
+    published = publisher.take()
+    assert [job.priority for job in published] == [200] * 4 + [100] * 3
+    for state in ("running", "succeeded"):
+        async with tenant_session(bench.database, TenantId(published[0].tenant_id)) as session:
+            lease = "lease_until = now() + interval '1 hour', started_at = now(), finished_at = now()"
+            await session.execute(text(f"update jobs set state = '{state}', {lease}"))
+        assert await relay.tick() == (0 if state == "running" else 1), "one that runs takes room until it has ended"
+
+
+async def test_the_broker_hands_out_backlogs_last(bench: Bench, valkey: EmbeddedValkey) -> None:
+    settings = bench.resources.get(Settings)
+    redis = settings.redis.model_copy(update={"url": SecretStr(valkey.url), "key_prefix": f"t{bench.tenant_id}"})
+    app = make_celery(settings.model_copy(update={"redis": redis}))
+    jobs = [PublishedJob(bench.tenant_id, new_id(), "maintenance", priority) for priority in (200, 200, 100)]
+    await asyncio.to_thread(CeleryPublisher(app, prefix=redis.key_prefix).publish, jobs)
+    queue = broker_queue("maintenance", prefix=redis.key_prefix)
+    with app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        first = await asyncio.to_thread(channel.basic_get, queue, no_ack=True)
+    assert first.decode()[0] == [str(bench.tenant_id), str(jobs[2].id)]

@@ -19,7 +19,14 @@ begin
   room as (
     -- Published jobs are bounded by the window, so this count is small; it keeps the broker's queues short and fair.
     select a.queue, greatest(0, p_window - (
-      select count(*) from jobs p where p.queue = a.queue and p.state = 'published'))::integer as free
+      select count(*) from jobs p where p.queue = a.queue and p.state = 'published'))::integer as free,
+      -- Jobs of a backlog give way: four for each live worker of the queue are under way, so that the others find it free.
+      greatest(0, 4 * greatest(1, (
+          select count(*) from workers w
+          where a.queue = any (w.queues) and w.last_poll_at > clock_timestamp() - interval '30 s'))
+        - (select count(*) from jobs b where b.queue = a.queue and b.state = 'published' and b.priority >= 200)
+        - (select count(*) from jobs b where b.queue = a.queue and b.state = 'running' and b.priority >= 200))::integer
+        as backlog_free
     from (select distinct queue from allowed) a
   ),
   share as (
@@ -41,8 +48,14 @@ begin
     select c.*, row_number() over (partition by c.queue, c.tenant_id order by c.priority, c.run_at, c.id) as turn
     from candidates c
   ),
+  lanes as (
+    select t.*, row_number() over (partition by t.queue, t.priority >= 200 order by t.turn, t.run_at) as lane_place
+    from turns t
+  ),
   ranked as (
-    select t.*, row_number() over (partition by t.queue order by t.turn, t.run_at) as place from turns t
+    select l.*, row_number() over (partition by l.queue order by l.turn, l.run_at) as place
+    from lanes l join room r on r.queue = l.queue
+    where l.priority < 200 or l.lane_place <= r.backlog_free
   ),
   chosen as (
     select k.tenant_id, k.id from ranked k join room r on r.queue = k.queue
@@ -50,5 +63,5 @@ begin
   )
   update jobs u set state = 'published', published_at = coalesce(p_now, clock_timestamp())
   from chosen c where u.tenant_id = c.tenant_id and u.id = c.id
-  returning u.tenant_id, u.id, u.queue;
+  returning u.tenant_id, u.id, u.queue, u.priority;
 end

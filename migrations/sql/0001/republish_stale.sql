@@ -8,5 +8,5 @@ begin
   )
   update jobs u set published_at = coalesce(p_now, clock_timestamp())
   from stale s where u.tenant_id = s.tenant_id and u.id = s.id
-  returning u.tenant_id, u.id, u.queue;
+  returning u.tenant_id, u.id, u.queue, u.priority;
 end

@@ -20,7 +20,7 @@ begin
         and d.stored_at < clock_timestamp() - p_older_than
     ) and not exists (
       select 1 from jobs j where j.tenant_id = p.tenant_id and j.state in ('scheduled', 'published', 'running')
-        and j.kind = 'ingest.drain_intake' and j.unique_key = 'shard:' || p.shard
+        and j.kind in ('ingest.drain_intake', 'ingest.drain_backlog') and j.unique_key = 'shard:' || p.shard
     )
     limit p_limit
   loop
