@@ -7,6 +7,8 @@ import re
 import pytest
 
 from app.db.migrate import ROOT
+from app.ingest.sources import all_sources
+from app.net.signing import shipped_profiles
 from tests.deploy.environment import environment
 from tests.deploy.manifests import containers, is_ours, named, of_kind, pod_of, render
 from tests.deploy.test_processes import component, read_settings
@@ -30,6 +32,16 @@ def test_the_address_is_the_ingress_host(monkeypatch: pytest.MonkeyPatch) -> Non
     settings = read_settings(environment(objects, api), monkeypatch)
     (rule,) = named(objects, "Ingress", "tocsin")["spec"]["rules"]
     assert settings.http.public_url == settings.ingest.public_url == f"https://{rule['host']}"
+
+
+def test_the_ingress_lets_the_largest_body_through_that_a_source_may_send() -> None:
+    """The refusal of a body that is too large, and its reason, are Tocsin's."""
+    caps = [profile.limits.max_body_bytes for profile in shipped_profiles().values()]
+    caps += [kind.max_body_bytes for kind in all_sources().values() if kind.max_body_bytes is not None]
+    annotations = named(render("production"), "Ingress", "tocsin")["metadata"]["annotations"]
+    size = annotations["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert size.endswith("m")
+    assert int(size[:-1]) * 1024 * 1024 > max(caps)
 
 
 def connections(monkeypatch: pytest.MonkeyPatch) -> int:
