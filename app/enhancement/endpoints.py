@@ -242,7 +242,7 @@ async def create_desk(write: EngineerWrite, body: NewDesk) -> Response:
             keyring=write.keyring,
             kind=body.kind,
             name=body.name,
-            base_url=str(body.base_url),
+            base_url=body.base_url,
             secret=body.secret.get_secret_value(),
             options=body.options,
             source_id=body.source_id,

@@ -7,9 +7,23 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from app.enhancement.rules.evidence import Trust
+from app.net.errors import EgressRefused
+from app.net.outbound import OutboundHttp
+
+
+def _callable(url: str) -> str:
+    """Judge the form by the parser that will dial it; another one may read another host, or take credentials along."""
+    try:
+        OutboundHttp.check_url(url)
+    except EgressRefused as error:
+        raise ValueError(error.detail) from None
+    return url
+
+
+BaseUrl = Annotated[str, Field(max_length=2000, json_schema_extra={"format": "uri"}), AfterValidator(_callable)]
 
 
 class EnhancementState(StrEnum):
@@ -58,7 +72,7 @@ class NewDesk(_Input):
 
     kind: Name = "servicedesk"
     name: Name
-    base_url: Annotated[HttpUrl, Field(description="Address of the installation, without /api/v3.")]
+    base_url: BaseUrl = Field(description="Address of the installation, without /api/v3.")
     secret: Annotated[SecretStr, Field(min_length=1, max_length=2000, description="Technician key or token.")]
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the desk's kind.")
     source_id: UUID | None = Field(None, description="Binds the desk to one webhook source.")
@@ -69,7 +83,7 @@ class DeskChange(_Input):
     """What to change; what is absent stays."""
 
     name: Name | None = None
-    base_url: HttpUrl | None = None
+    base_url: BaseUrl | None = None
     secret: Annotated[SecretStr, Field(min_length=1, max_length=2000)] | None = None
     options: dict[str, Any] | None = None
     allows_model: bool | None = None

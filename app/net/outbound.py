@@ -264,7 +264,8 @@ def _same_origin_redirect(request: httpx.Request, answer: httpx.Response) -> htt
         return None
     try:
         target = parse_url(str(request.url.join(location)))
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, EgressRefused):
+        # Not ours to follow, and no reason to say that nothing was sent: the first call was.
         return None
     before = (request.url.scheme, request.url.host, request.url.port)
     if (target.scheme, target.host, target.port) != before:

@@ -18,8 +18,9 @@ from tests.attacks.target import Target
 from tests.factories.ingest import committed_source
 from tests.fixtures.database import PostgresServer
 from tests.fixtures.process import make_settings
+from tests.net.conftest import http
 
-__all__ = ["pipeline"]
+__all__ = ["http", "pipeline"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
