@@ -84,7 +84,7 @@ async def test_a_failover_under_open_transactions_leaves_no_tenant_behind_and_co
     await inside.wait()
     async with postgres.superuser() as connection:
         await connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", scratch_name
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1", scratch_name
         )
     fail_over.set()
     lost = await asyncio.gather(*writing, return_exceptions=True)
@@ -116,7 +116,7 @@ async def test_idle_connections_that_a_failover_closed_cost_no_request(
     await asyncio.gather(*(visit() for _ in range(6)))
     async with postgres.superuser() as connection:
         await connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", scratch_name
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1", scratch_name
         )
         left = "select count(*) from pg_stat_activity where datname = $1"
         assert await connection.fetchval(left, scratch_name) == 0

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, Uuid, any_, func, literal, select, text
 
 from app.db.tenancy import TenantSession
-from app.incidents.models import FIRING, AlertHeadRow, AlertRow, IncidentGroupRow, IncidentRow
+from app.incidents.models import FIRING, OPEN, AlertHeadRow, AlertRow, IncidentGroupRow, IncidentRow
 
 _ENSURE_HEADS = text(
     "insert into alert_heads (tenant_id, source_id, dedup_key, touched_at)"
@@ -76,6 +76,14 @@ async def lock_groups(
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(query)).all()
+
+
+async def count_open(session: TenantSession, *, source_id: UUID, most: int) -> int:
+    """This will count the source's open incidents, up to ``most``; nothing is locked."""
+    query = select(IncidentRow.group_key).where(
+        IncidentRow.tenant_id == session.tenant_id, IncidentRow.source_id == source_id, text(OPEN)
+    )
+    return (await session.execute(select(func.count()).select_from(query.limit(most).subquery()))).scalar_one()
 
 
 async def lock_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[IncidentRow]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from app.incidents.rules.flood import flooding
 from app.incidents.rules.settle import close_episode, end_alert, iso, note_about, rate
 from app.incidents.rules.signals import Signal, common_labels, incident_title
 from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState
@@ -139,6 +140,24 @@ class Correlation:
         return _verdict(alert, outcome, why)
 
     def _incident_for(self, world: World, signal: Signal) -> tuple[Incident, str]:
+        standing = self._standing(world, signal)
+        group = ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
+        why = f"no incident of the group {group} is open" if group else "no incident of this alert is open"
+        if standing is None and world.room <= 0:
+            signal = flooding(signal, self.source_name)
+            standing = self._standing(world, signal)
+            why = f"{self.source_name} has as many open incidents as it may; what comes on top shares one"
+        if standing is not None:
+            return standing
+        world.room -= 1
+        incident = self._open(world, signal)
+        summary = f"Incident opened by {signal.title!r} from {self.source_name}"
+        data = {"group": dict(signal.group_labels), "severity": signal.severity.value}
+        world.note(Note(incident_id=incident.id, kind="incident.opened", summary=summary, reason=why, data=data))
+        return incident, why
+
+    def _standing(self, world: World, signal: Signal) -> tuple[Incident, str] | None:
+        """The incident that the signal's group has, open or worth reopening."""
         known = world.groups.get(signal.group_key)
         incident = world.incidents[known] if known else None
         group = ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
@@ -155,12 +174,7 @@ class Correlation:
             incident.happened.append("reopened")
             world.note(Note(incident_id=incident.id, kind="incident.reopened", summary="Incident reopened", reason=why))
             return incident, why
-        incident = self._open(world, signal)
-        why = f"no incident of the group {group} is open" if group else "no incident of this alert is open"
-        summary = f"Incident opened by {signal.title!r} from {self.source_name}"
-        data = {"group": dict(signal.group_labels), "severity": signal.severity.value}
-        world.note(Note(incident_id=incident.id, kind="incident.opened", summary=summary, reason=why, data=data))
-        return incident, why
+        return None
 
     def _may_reopen(self, incident: Incident, signal: Signal) -> bool:
         if incident.state is not IncidentState.RESOLVED or incident.resolved_at is None:

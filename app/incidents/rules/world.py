@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.incidents.rules.flood import MOST_OPEN
 from app.incidents.rules.signals import Order
 from app.incidents.rules.states import OPEN_STATES, AlertOutcome, AlertStatus, IncidentState, Severity, worst
 
@@ -165,11 +166,13 @@ class World:
         heads: By dedup key; holds a head for each key of the batch.
         groups: The newest incident of each group of the batch, by group key.
         incidents: By id; holds each incident that a head's alert or a group refers to.
+        room: How many incidents the source may still open before its flood begins (``flood.py``).
     """
 
     heads: dict[str, Head]
     groups: dict[str, UUID | None]
     incidents: dict[UUID, Incident]
+    room: int = MOST_OPEN
     changed_groups: set[str] = field(default_factory=set)
     new_alerts: list[Alert] = field(default_factory=list)
     past_alerts: list[Alert] = field(default_factory=list)

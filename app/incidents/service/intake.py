@@ -12,6 +12,7 @@ from app.core.ids import AlertId, DeliveryId, IncidentId, new_id
 from app.db.tenancy import TenantSession
 from app.incidents.events import AlertsExpected
 from app.incidents.rules.correlate import REOPEN_WINDOW, Correlation
+from app.incidents.rules.flood import MOST_OPEN
 from app.incidents.rules.states import AlertStatus
 from app.incidents.rules.world import Verdict
 from app.incidents.schemas import AlertEvent, AppliedAlert, SourceFacts
@@ -77,6 +78,7 @@ async def apply_deliveries(
         keys=(signal.key for signal in flat),
         group_keys=(signal.group_key for signal in firing),
         now=now,
+        most_open=MOST_OPEN,
     )
     expires_at = now + timedelta(seconds=source.resolve_timeout_s) if source.resolve_timeout_s else None
     rule = Correlation(source_name=source.name, new_id=new_id, expires_at=expires_at, reopen_window=reopen_window)

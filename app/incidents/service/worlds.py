@@ -11,20 +11,41 @@ from uuid import UUID
 from app.db.tenancy import TenantSession
 from app.incidents.models import AlertHeadRow, AlertRow, IncidentRow
 from app.incidents.repository import locking, writing
+from app.incidents.rules.flood import FLOOD_GROUP, MOST_OPEN
 from app.incidents.rules.states import AlertStatus, IncidentState, Severity
 from app.incidents.rules.world import Alert, Head, Incident, World
 from app.incidents.schemas import SourceFacts
 
 
 async def load_world(
-    session: TenantSession, *, source_id: UUID, keys: Iterable[str], group_keys: Iterable[str], now: datetime
+    session: TenantSession,
+    *,
+    source_id: UUID,
+    keys: Iterable[str],
+    group_keys: Iterable[str],
+    now: datetime,
+    most_open: int = MOST_OPEN,
 ) -> World:
-    """This will lock the keys, the groups and their incidents, in that order, and return their state."""
+    """This will lock the keys, the groups and their incidents, in that order, and return their state.
+
+    Args:
+        session: The tenant transaction.
+        source_id: Whose keys and groups these are.
+        keys: Dedup keys that are spoken of.
+        group_keys: Groups that may get an incident.
+        now: Stamped on what is made.
+        most_open: Open incidents of the source at which its flood begins.
+    """
     head_rows = await locking.lock_heads(session, source_id=source_id, keys=sorted(set(keys)), now=now)
     alert_ids = [row.alert_id for row in head_rows if row.alert_id]
     alert_rows = await locking.load_alerts(session, ids=alert_ids) if alert_ids else []
     alerts = {row.id: _to_alert(row) for row in alert_rows}
     wanted = sorted(set(group_keys))
+    room = most_open
+    if wanted:
+        room -= await locking.count_open(session, source_id=source_id, most=most_open)
+        if room < len(wanted):
+            wanted = sorted({*wanted, FLOOD_GROUP})
     group_rows = await locking.lock_groups(session, source_id=source_id, keys=wanted, now=now) if wanted else []
     incident_ids = {alert.incident_id for alert in alerts.values()}
     incident_ids |= {row.incident_id for row in group_rows if row.incident_id}
@@ -32,6 +53,7 @@ async def load_world(
         heads={row.dedup_key: _to_head(row, alerts) for row in head_rows},
         groups={row.group_key: row.incident_id for row in group_rows},
         incidents=await _load_incidents(session, sorted(incident_ids)),
+        room=room,
     )
 
 

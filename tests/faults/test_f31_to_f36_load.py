@@ -1,0 +1,234 @@
+"""Models that misbehave, poison, duplicates, disorder and floods."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from app.core.clock import SystemClock
+from app.core.failpoints import armed
+from app.core.ids import TenantId
+from app.core.resources import Resources
+from app.db.engine import Database
+from app.db.jobs.context import JobContext
+from app.db.jobs.queue import enqueue
+from app.db.tenancy import tenant_session
+from app.enhancement.schemas import EnhancementState
+from app.incidents.rules.flood import FLOOD_GROUP
+from app.incidents.service import IncidentFilter, list_incidents
+from app.settings import Settings
+from tests.enhancement.world import make_world, with_model
+from tests.factories.incidents import deliver, make_event, make_resolve, make_source
+from tests.factories.ingest import committed_source, make_sender
+from tests.faults.scene import Scene
+from tests.faults.sender import Sent
+from tests.faults.wards import histories
+from tests.fixtures.chat import GARBAGE, HANG, ChatServer, Step
+from tests.fixtures.database import make_tenant
+from tests.fixtures.jobs import make_runner
+from tests.fixtures.servicedesk import ServedDesk
+from tests.jobs.conftest import Bench, Note
+from workers.runner import Outcome
+
+
+@pytest.mark.fault("F31")
+@pytest.mark.parametrize(
+    "step", [HANG, 429, 500, '{"choices": [{"mess', GARBAGE], ids=["60 s", "429", "500", "truncated", "html"]
+)
+async def test_a_model_that_misbehaves_costs_its_sentence_and_no_incident_waits_for_it(
+    resources: Resources, servicedesk: ServedDesk, chat: ChatServer, step: Step
+) -> None:
+    with_model(resources, chat, first_timeout_s=1.0, deadline_s=1.0)
+    world = await make_world(resources, servicedesk)
+    await world.add_desk()
+    await world.add_past()
+    chat.script = [step]
+    ticket = await world.receive()
+    enhancing = asyncio.create_task(world.run_until_settled())
+    started = time.monotonic()
+    await world.receive_alert(title="Disk is full", labels={"host": "db-1"})
+    assert time.monotonic() - started < 1.0, "an incident needs no model"
+    assert (await enhancing)[-1] is Outcome.SUCCEEDED
+    found = await world.enhancement(ticket)
+    assert (found.state, found.method) == (EnhancementState.PUBLISHED, "extractive")
+    assert len(servicedesk.standin.notes_of(ticket.id)) == 1
+    assert len(chat.requests) <= 2, "a bounded number of calls"
+
+
+@pytest.mark.fault("F32")
+async def test_a_job_that_kills_every_worker_ends_dead_and_its_neighbour_is_done(bench: Bench) -> None:
+    done: list[str] = []
+
+    @bench.registry.stepwise(Note)
+    async def handler(ctx: JobContext, job: Note) -> None:
+        done.append(job.text)
+
+    async with tenant_session(bench.database, bench.tenant_id) as session:
+        poison = await enqueue(session, Note(text="poison"))
+        neighbour = await enqueue(session, Note(text="neighbour"))
+    assert poison is not None
+    assert neighbour is not None
+    runner = make_runner(bench.resources, bench.registry)
+    for attempt in (1, 2, 3):
+        await bench.change("update jobs set state = 'published', published_at = now() where id = :id", id=poison)
+        with armed({"claim.after_commit": "error"}), pytest.raises(Exception, match="failpoint"):
+            await runner.run(bench.tenant_id, poison)
+        row = await bench.row(poison)
+        assert (row["state"], row["attempt"]) == ("running", attempt), "counted before anything of it ran"
+        await bench.change("update jobs set lease_until = now() - interval '1 s' where id = :id", id=poison)
+        async with bench.database.system.connect() as connection:
+            await connection.execute(text("select tocsin_private.sweep_expired(10, clock_timestamp())"))
+    assert (await bench.row(poison))["state"] == "dead"
+    await bench.change("update jobs set state = 'published', published_at = now() where id = :id", id=neighbour)
+    assert await runner.run(bench.tenant_id, neighbour) is Outcome.SUCCEEDED
+    assert done == ["neighbour"]
+
+
+@pytest.mark.fault("F33")
+async def test_a_hundred_copies_at_once_are_one_event_one_incident_and_one_job(scene: Scene) -> None:
+    one = scene.alert()
+    answers = await asyncio.gather(*(scene.post(one) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert sum(not answer.json()["duplicate"] for answer in answers) == 1
+    await scene.verdict()
+    for table in ("deliveries", "alerts", "incidents"):
+        assert await scene.count(table) == 1, table
+    assert await scene.count("jobs", "kind like 'ingest.%'") == 1
+
+
+@pytest.mark.fault("F34")
+async def test_shuffled_histories_end_as_sorted_ones(scene: Scene) -> None:
+    sent = histories(scene.ward, random.Random(34), keys=12, start=SystemClock().now())
+    await scene.send(*sent, over_s=1)
+    evidence = await scene.verdict()
+    assert len(evidence.tenants[0].rows["heads"]) == 12
+
+
+def storm(scene: Scene, number: int, *, size: int) -> Sent:
+    """One delivery with many alerts: half of them repeat, a quarter resolve, ten groups."""
+    alerts = [
+        {
+            "id": f"{scene.ward.tag}-{(number * size + n) // 2}",
+            "title": "Storm",
+            "status": "resolved" if n % 4 == 3 else "firing",
+            "labels": {"alertname": "Storm", "cluster": f"c{n % 10}"},
+        }
+        for n in range(size)
+    ]
+    return Sent(scene.ward.monitor, f"{scene.ward.tag}-storm-{number}", orjson.dumps(alerts), f"storm-{number}")
+
+
+@pytest.mark.fault("F35")
+async def test_a_storm_of_one_tenant_is_grouped_and_a_quiet_one_hardly_notices(scene: Scene) -> None:
+    from tests.faults.wards import close_wards, make_ward
+
+    source = scene.ward.monitor.source_id
+    assert (await scene.ward.api.patch(f"/v1/sources/{source}", json={"group_by": ["cluster"]})).status_code == 200
+    quiet = await make_ward(scene.rig, f"quiet{scene.ward.tag}")
+    took: list[float] = []
+
+    async def murmur() -> None:
+        for number in range(25):
+            one = Sent(quiet.monitor, f"q-{number}", orjson.dumps({"id": f"q{number}", "title": "q"}), f"q{number}")
+            started = time.perf_counter()
+            assert (await scene.post(one)).status_code == 202
+            took.append(time.perf_counter() - started)
+            await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(scene.send(*(storm(scene, number, size=250) for number in range(40))))
+        group.create_task(murmur())
+    assert sorted(took)[-1] < 1.0
+    await scene.rest()
+    assert await scene.count("deliveries", "state = 'processed'") == 40
+    assert await scene.count("incidents") <= 10, "10,000 alerts, ten groups"
+    assert await quiet.value("select count(*) from alerts where tenant_id = $1") == 25
+    await close_wards([quiet])
+
+
+@pytest.mark.fault("F35")
+async def test_a_tenant_that_fills_its_queue_is_told_to_wait_and_no_other(scratch_resources: Resources) -> None:
+    settings = scratch_resources.get(Settings)
+    ingest = settings.ingest.model_copy(update={"queue_size": 3, "batch_size": 1})
+    scratch_resources.provide(Settings, settings.model_copy(update={"ingest": ingest}))
+    database, sender = scratch_resources.get(Database), make_sender(scratch_resources)
+    loud, quiet = [await committed_source(scratch_resources, await make_tenant(database)) for _ in range(2)]
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        await release.wait()
+
+    assert {(await sender.send(source)).status_code for source in (loud, quiet)} == {202}
+    with armed({"ingest.before_insert": hold}):
+        waiting = [asyncio.create_task(sender.send(loud)) for _ in range(12)]
+        first_refused = [task.result().status_code for task in (await asyncio.wait(waiting, timeout=0.3))[0]]
+        release.set()
+        assert (await sender.send(quiet)).status_code == 202
+        answers = [task.result().status_code for task in waiting if await asyncio.wait([task])]
+    assert set(first_refused) == {503}, "one is written, a few wait, the rest is turned away unread"
+    assert len(first_refused) >= 8
+    assert answers.count(202) == len(waiting) - len(first_refused) > 0
+    await sender.client.aclose()
+    await sender.app.aclose()
+
+
+async def open_incidents(database: Database, tenant: TenantId) -> list[str]:
+    async with tenant_session(database, tenant) as session:
+        found = await list_incidents(session, wanted=IncidentFilter(), before=None, limit=1000)
+        keys = await session.execute(text("select group_key from incidents where state = 'open' order by id"))
+        assert len(found) == len(set(found_id.id for found_id in found))
+        return list(keys.scalars())
+
+
+@pytest.mark.fault("F36")
+async def test_a_flood_of_distinct_alerts_makes_one_flood_incident_and_not_one_each(
+    scratch_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.incidents.service.intake.MOST_OPEN", 20)
+    tenant, source, now = await make_tenant(scratch_database), make_source(), SystemClock().now()
+    for batch in range(10):
+        events = [make_event(f"k{batch}-{n}", at=now) for n in range(100)]
+        async with tenant_session(scratch_database, tenant) as session:
+            applied = await deliver(session, source, *events, now=now, seq=batch)
+        assert all(one.alert_id is not None for one in applied), "no alert is dropped"
+    keys = await open_incidents(scratch_database, tenant)
+    assert len(keys) == 21
+    assert keys.count(FLOOD_GROUP) == 1
+    async with tenant_session(scratch_database, tenant) as session:
+        flooded = await session.execute(
+            text("select count(*) from alerts a join incidents i on i.id = a.incident_id where i.group_key = :flood"),
+            {"flood": FLOOD_GROUP},
+        )
+        assert flooded.scalar_one() == 980
+    other = make_source()
+    async with tenant_session(scratch_database, tenant) as session:
+        await deliver(session, other, make_event("quiet", at=now), now=now, seq=99)
+    assert (await open_incidents(scratch_database, tenant))[-1] == "alert:quiet", "another source keeps its own"
+    for batch in range(10):
+        events = [make_resolve(f"k{batch}-{n}", at=now) for n in range(100)]
+        async with tenant_session(scratch_database, tenant) as session:
+            await deliver(session, source, *events, now=now, seq=100 + batch)
+    assert await open_incidents(scratch_database, tenant) == ["alert:quiet"], "it ends with the last of its alerts"
+
+
+@pytest.mark.fault("F36")
+async def test_floods_that_race_share_one_flood_incident(
+    scratch_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.incidents.service.intake.MOST_OPEN", 5)
+    tenant, source, now = await make_tenant(scratch_database), make_source(), SystemClock().now()
+
+    async def flood(batch: int) -> None:
+        events = [make_event(f"k{batch}-{n}", at=now) for n in range(30)]
+        async with tenant_session(scratch_database, tenant) as session:
+            await deliver(session, source, *events, now=now, seq=batch)
+
+    await asyncio.gather(*(flood(batch) for batch in range(8)))
+    keys = await open_incidents(scratch_database, tenant)
+    assert keys.count(FLOOD_GROUP) == 1
+    assert len(keys) <= 5 * 8 + 1, "each of eight at once may see the same room"
