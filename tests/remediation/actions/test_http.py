@@ -92,6 +92,21 @@ async def test_a_probe_shows_the_beginning_of_the_answer(service: Service, outbo
     assert (found.up, found.size_bytes) == (True, 10_000)
 
 
+@pytest.mark.parametrize("action", ["probe", "request"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_what_the_service_says_is_judged_and_not_kept(
+    service: Service, outbound: OutboundHttp, action: str, status: int
+) -> None:
+    service.status, service.body = status, b"what only its own people may read"
+    asked = probe if action == "probe" else request
+    try:
+        kept = str(await asked(outbound, service.target()))
+    except (NotApplied, Unclear) as judged:
+        kept = str(judged)
+    assert "own people" not in kept
+    assert str(status) in kept
+
+
 async def test_an_answer_without_end_is_no_sign_of_health(service: Service, outbound: OutboundHttp) -> None:
     service.body = b"x" * (http_probe.MAX_BYTES + 1)
     found = await probe(outbound, service.target())
