@@ -26,5 +26,5 @@ ENV PATH=/opt/tocsin/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TOCS
 WORKDIR /srv/tocsin
 USER 10001:10001
 EXPOSE 8080 9101 9102 9103
-# No access log: a url_secret source carries its secret in the query string.
-CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8080", "--no-access-log", "--timeout-graceful-shutdown", "25"]
+# No access log: a url_secret source carries its secret in the query string. Connections outlive those of a proxy in front.
+CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8080", "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "25"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
+import asyncpg
 import httpx
 import pytest
 
 from app.embedded.valkey import free_port
 from app.observability.metrics import MetricsServer, serve_metrics
 from app.observability.probes import LIVE_PATH, READY_PATH, Pulse
+from tests.fixtures.database import PostgresServer
 from tests.fixtures.stack import ProcessStack
 from tests.fixtures.wait import wait_until
 
@@ -86,16 +87,37 @@ PORTS = {"relay": free_port(), "worker": free_port()}
 
 @pytest.fixture
 def stack_environment() -> dict[str, str]:
-    return {f"TOCSIN_JOBS__{name.upper()}_METRICS_PORT": str(port) for name, port in PORTS.items()}
+    ports = {f"TOCSIN_JOBS__{name.upper()}_METRICS_PORT": str(port) for name, port in PORTS.items()}
+    return ports | {"TOCSIN_JOBS__STALE_WORKER_S": "3"}
 
 
-async def test_relay_and_worker_become_alive_and_ready_as_they_are_deployed(stack: ProcessStack) -> None:
-    async with httpx.AsyncClient(timeout=2) as client:
+async def status(client: httpx.AsyncClient, process: str, path: str) -> int:
+    try:
+        return (await client.get(f"http://127.0.0.1:{PORTS[process]}{path}")).status_code
+    except httpx.HTTPError:
+        return 0
 
-        async def answers() -> bool:
-            urls = [f"http://127.0.0.1:{port}{path}" for port in PORTS.values() for path in (LIVE_PATH, READY_PATH)]
-            with contextlib.suppress(httpx.HTTPError):
-                return all([(await client.get(url)).status_code == 200 for url in urls])
-            return False
 
-        await wait_until(answers, timeout_s=40, every_s=0.1, what="the relay and the worker are alive and ready")
+async def all_answer(client: httpx.AsyncClient, code: int) -> None:
+    async def answered() -> bool:
+        return {await status(client, name, path) for name in PORTS for path in (LIVE_PATH, READY_PATH)} == {code}
+
+    await wait_until(answered, timeout_s=40, every_s=0.1, what=f"the relay and the worker answer {code}")
+
+
+async def test_relay_and_worker_are_alive_while_they_get_their_work_from_postgresql(
+    stack: ProcessStack, postgres: PostgresServer, scratch_name: str
+) -> None:
+    admin = await asyncpg.connect(postgres.server.dsn_for("postgres", database="postgres"))
+    try:
+        async with httpx.AsyncClient(timeout=2) as client:
+            await all_answer(client, 200)
+            await admin.execute(f'alter database "{scratch_name}" with allow_connections false')
+            await admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", scratch_name
+            )
+            await all_answer(client, 503)
+            await admin.execute(f'alter database "{scratch_name}" with allow_connections true')
+            await all_answer(client, 200)
+    finally:
+        await admin.close()

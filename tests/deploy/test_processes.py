@@ -26,6 +26,7 @@ from tests.deploy.manifests import (
     pod_labels,
     pod_of,
     render,
+    selects,
 )
 from workers.queues import ALL_QUEUES
 
@@ -200,6 +201,18 @@ def test_what_the_scalers_ask_prometheus_for_exists() -> None:
         names = set(re.findall(r"\btocsin_\w+", query))
         assert names == {"tocsin_jobs_due", "tocsin_jobs_published", "tocsin_jobs_in_progress"}
         assert names <= set(declared)
+
+
+def test_prometheus_finds_every_process_as_often_as_the_scalers_ask() -> None:
+    objects = render("production")
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    selector = monitor["spec"]["selector"]
+    (service,) = [body for body in of_kind(objects, "Service") if selects(selector, body["metadata"]["labels"])]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert {f"{spec['pollingInterval']}s" for spec in scalers().values()} == {endpoint["interval"]}
+    chosen = {"matchLabels": service["spec"]["selector"]}
+    assert all(selects(chosen, pod_labels(body)) for body in of_kind(objects, "Deployment"))
 
 
 def test_the_api_runs_in_two_to_ten_replicas() -> None:

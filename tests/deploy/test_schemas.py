@@ -16,7 +16,7 @@ from jsonschema.protocols import Validator
 from kubernetes_validate.utils import ValidationError  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 
-from tests.deploy.keda import SCALED_OBJECT
+from tests.deploy.custom_resources import CUSTOM
 from tests.deploy.kustomize import Object
 from tests.deploy.manifests import K8S, OVERLAYS, named, of_kind, pod_of, render, title
 
@@ -44,8 +44,8 @@ def validator(release: str, api_version: str, kind: str) -> Validator:
 
 def problems(body: Object, release: str) -> list[str]:
     checker = (
-        jsonschema.Draft202012Validator(SCALED_OBJECT)
-        if body["kind"] == "ScaledObject"
+        jsonschema.Draft202012Validator(CUSTOM[body["kind"]])
+        if body["kind"] in CUSTOM
         else validator(release, body["apiVersion"], body["kind"])
     )
     return [f"{title(body)}: {'.'.join(map(str, e.path))}: {e.message}" for e in checker.iter_errors(body)]
@@ -77,8 +77,9 @@ def test_a_misspelt_field_is_found_wherever_it_is() -> None:
     scaler = named(objects, "ScaledObject", "tocsin-worker-intake")["spec"]
     scaler["triggers"][0]["metadata"]["treshold"] = "5"
     scaler["triggers"][0]["metadata"]["threshold"] = 5
+    named(objects, "ServiceMonitor", "tocsin")["spec"]["endpoints"][0]["intervall"] = "15s"
     found = [problem for body in objects for problem in problems(body, RELEASES[-1])]
-    for word in ("readOnlyRootFileSystem", "maxUnavailble", "treshold", "5 is not of type 'string'"):
+    for word in ("intervall", "readOnlyRootFileSystem", "maxUnavailble", "treshold", "5 is not of type 'string'"):
         assert any(word in problem for problem in found), word
 
 

@@ -1,6 +1,7 @@
-"""The part of KEDA's ScaledObject that is used here, as a JSON schema: the package of Kubernetes schemas has no custom ones.
+"""The parts of two custom resources that are used here, as JSON schemas: the package of Kubernetes schemas has no custom ones.
 
-Source: https://keda.sh/docs/2.22/reference/scaledobject-spec/ and https://keda.sh/docs/2.22/scalers/prometheus/ (2026-11).
+Source: https://keda.sh/docs/2.22/reference/scaledobject-spec/, https://keda.sh/docs/2.22/scalers/prometheus/ and
+https://prometheus-operator.dev/docs/api-reference/api/ (2026-11).
 """
 
 from __future__ import annotations
@@ -42,17 +43,35 @@ RULES = closed(
         ),
     },
 )
+TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+METADATA = closed(["name"], name={"type": "string"}, namespace={"type": "string"}, labels=TEXTS, annotations=TEXTS)
+DURATION = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}
+SERVICE_MONITOR = closed(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "monitoring.coreos.com/v1"},
+    kind={"const": "ServiceMonitor"},
+    metadata=METADATA,
+    spec=closed(
+        ["selector", "endpoints"],
+        selector=closed([], matchLabels=TEXTS),
+        endpoints={
+            "type": "array",
+            "minItems": 1,
+            "items": closed(
+                ["port"],
+                port={"type": "string"},
+                path={"type": "string", "pattern": "^/"},
+                interval=DURATION,
+                scrapeTimeout=DURATION,
+            ),
+        },
+    ),
+)
 SCALED_OBJECT = closed(
     ["apiVersion", "kind", "metadata", "spec"],
     apiVersion={"const": "keda.sh/v1alpha1"},
     kind={"const": "ScaledObject"},
-    metadata=closed(
-        ["name"],
-        name={"type": "string"},
-        namespace={"type": "string"},
-        labels={"type": "object", "additionalProperties": {"type": "string"}},
-        annotations={"type": "object", "additionalProperties": {"type": "string"}},
-    ),
+    metadata=METADATA,
     spec=closed(
         ["scaleTargetRef", "triggers"],
         scaleTargetRef=closed(
@@ -91,3 +110,4 @@ SCALED_OBJECT = closed(
         },
     ),
 )
+CUSTOM = {"ScaledObject": SCALED_OBJECT, "ServiceMonitor": SERVICE_MONITOR}
