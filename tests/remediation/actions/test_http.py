@@ -86,7 +86,7 @@ async def test_a_service_is_up_by_status_and_text(
     )
 
 
-async def test_a_probe_shows_the_beginning_of_the_answer(service: Service, outbound: OutboundHttp) -> None:
+async def test_a_probe_tells_the_size_of_the_answer(service: Service, outbound: OutboundHttp) -> None:
     service.body = b"x" * 10_000
     found = await probe(outbound, service.target())
     assert (found.up, found.size_bytes) == (True, 10_000)
