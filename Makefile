@@ -7,8 +7,9 @@ VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+MINUTES ?= 30
 
-.PHONY: help up demo test lint format type arch check bench lock env-example migrate revision install clean
+.PHONY: help up demo test lint format type arch check bench soak reference lock env-example migrate revision install clean
 
 help: ## Show what make can do
 	@echo "make up      install everything, start Tocsin, show a first alert become an incident (Ctrl-C stops it)"
@@ -45,8 +46,14 @@ arch: $(STAMP) ## Check the layers
 
 check: lint type arch test ## What CI runs
 
-bench: $(STAMP) ## Print the benchmarks' ratios
-	@cd "$(ROOT)" && $(BIN)/python -m bench.worker_pool && $(BIN)/python -m bench.ingest
+bench: $(STAMP) ## Measure everything side by side; figures go to bench/results/ (needs wrk and prometheus-alertmanager)
+	@cd "$(ROOT)" && $(BIN)/python -m bench
+
+soak: $(STAMP) ## Break things for as long as asked: make soak MINUTES=30; prints the seed of any violation
+	@cd "$(ROOT)" && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
+reference: $(STAMP) ## Write docs/reference from the code
+	@cd "$(ROOT)" && $(BIN)/python -m workers.reference docs/reference
 
 migrate: $(STAMP) ## Migrate the database of TOCSIN_DATABASE__OWNER_URL
 	@cd "$(ROOT)" && $(BIN)/tocsin db upgrade

@@ -1,0 +1,164 @@
+"""``python -m workers.reference FOLDER``: the reference pages of settings, metrics, problem codes and API, from the code.
+
+A test compares the committed pages with what this writes, so they cannot say anything else than the code does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, SecretStr
+
+import app
+import workers
+from app.api import create_api
+from app.core.errors import TocsinError
+from app.http.problem import FRAME_CODES, VALIDATION_CODE, status_of
+from app.observability.metrics import DECLARED
+from app.settings import Settings
+from app.wiring import build_resources
+
+NOTE = "<!-- Made from the code by `make reference`; change the code. -->"
+LEFT_OUT = ("app.embedded", "workers.reference")
+
+
+def import_everything() -> None:
+    """This will import every module of the application and the workers, so that all they declare is declared."""
+    for package in (app, workers):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.startswith(LEFT_OUT) and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+
+def settings_page() -> str:
+    """This will describe every setting, section by section."""
+    lines = ["# Settings", "", NOTE, "", "Environment variables, or lines of a file `.env` in the working directory."]
+    lines += ["Lists and objects are JSON. `.env.example` has them all, ready to be edited.", ""]
+    return "\n".join([*lines, *_section(Settings, "TOCSIN_")]) + "\n"
+
+
+def _section(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    own = {n: f for n, f in model.model_fields.items() if not _is_section(f.annotation)}
+    if own:
+        yield from ("| Setting | Default | Meaning |", "|---|---|---|")
+    for name, field in own.items():
+        default = _cell(_shown(field.get_default(call_default_factory=True)))
+        yield f"| `{prefix}{name.upper()}` | {f'`{default}`' if default else ''} | {_cell(field.description or '')} |"
+    for name, field in model.model_fields.items():
+        if _is_section(field.annotation):
+            yield from ("", f"## {name}", "", field.description or "", "")
+            yield from _section(field.annotation, f"{prefix}{name.upper()}__")  # type: ignore[arg-type]
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+
+
+def metrics_page() -> str:
+    """This will describe every metric."""
+    lines = [
+        "# Metrics",
+        "",
+        NOTE,
+        "",
+        "Served at `/metrics` on a port of its own by api, relay and each worker process.",
+    ]
+    lines += ["Labels hold kinds, queues and outcomes only: never a tenant, an id or a sender's text.", ""]
+    lines += ["| Metric | Kind | Labels | Meaning |", "|---|---|---|---|"]
+    for name, metric in sorted(DECLARED.items()):
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{name}` | {metric.kind} | {labels} | {_cell(metric.description)} |")
+    return "\n".join(lines) + "\n"
+
+
+def problems_page() -> str:
+    """This will describe every problem code."""
+    lines = ["# Problem codes", "", NOTE, ""]
+    lines += textwrap.wrap(
+        "Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details. `code` is stable: programs may rely on"
+        " it. `detail` says what was wrong this time, `hint` what to do.",
+        120,
+    )
+    lines += ["", "| Code | Status | Title | What to do |", "|---|---|---|---|"]
+    found = {kind.code: (status_of(kind), kind.title, kind.hint) for kind in _kinds(TocsinError)}
+    found |= {
+        VALIDATION_CODE: (422, "The request is not valid", "`errors` lists each field and what is wrong with it.")
+    }
+    for status, code in FRAME_CODES.items():
+        found.setdefault(code, (status, "Refused before it reached a route", ""))
+    for code, (status, title, hint) in sorted(found.items()):
+        lines.append(f"| `{code}` | {status} | {_cell(title)} | {_cell(hint)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kinds(root: type[TocsinError]) -> Iterator[type[TocsinError]]:
+    yield root
+    for kind in root.__subclasses__():
+        if kind.__module__.startswith(("app.", "workers.")):
+            yield from _kinds(kind)
+
+
+def api_page() -> str:
+    """This will list every operation of the API; ``/openapi.json`` of a running one has the schemas."""
+    api = create_api(build_resources(Settings(_env_file=None)), interactive=False)
+    document = api.openapi()
+    lines = [
+        "# HTTP API",
+        "",
+        NOTE,
+        "",
+        "Schemas are in the OpenAPI document: `/docs` and `/openapi.json` in development.",
+        "",
+    ]
+    lines += ["Lists answer `items` and `next_cursor`; give it back as `cursor`. Writes take an `Idempotency-Key`.", ""]
+    by_tag: dict[str, list[str]] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            codes = ", ".join(code for code in operation["responses"])
+            row = f"| `{method.upper()} {path}` | {_cell(operation.get('summary', ''))} | {codes} |"
+            by_tag.setdefault((operation.get("tags") or ["other"])[0], []).append(row)
+    for tag, rows in sorted(by_tag.items()):
+        lines += [f"## {tag}", "", "| Operation | What it does | Answers |", "|---|---|---|", *sorted(rows), ""]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def pages() -> dict[str, str]:
+    """This will return every page's text by its file name."""
+    import_everything()
+    return {
+        "settings.md": settings_page(),
+        "metrics.md": metrics_page(),
+        "problems.md": problems_page(),
+        "api.md": api_page(),
+    }
+
+
+def main(folder: str) -> None:
+    """This will write the pages."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (target / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "docs/reference")
