@@ -27,6 +27,7 @@ from workers.celery_app import make_celery
 from workers.isolation import IsolationWatch
 from workers.partitions import PartitionKeeper
 from workers.publisher import CeleryPublisher
+from workers.quiet_keys import QuietKeys
 from workers.relay import Relay, Sweep, purge_finished
 from workers.server_watch import ServerWatch
 
@@ -53,7 +54,15 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
         )
 
     keeper = PartitionKeeper(SystemClock(), retention_days=settings.ingest.delivery_retention_days)
-    return [stranded_deliveries, old_rows, IsolationWatch(), ServerWatch(), keeper, BackupWatch()]
+    return [
+        stranded_deliveries,
+        old_rows,
+        IsolationWatch(),
+        ServerWatch(),
+        keeper,
+        QuietKeys(SystemClock()),
+        BackupWatch(),
+    ]
 
 
 async def serve(settings: Settings, pulse: Pulse) -> None:

@@ -41,6 +41,8 @@ DEFINER_FUNCTIONS = frozenset(
         "find_operator_token",
         "find_source",
         "find_token",
+        "forget_quiet_groups",
+        "forget_quiet_heads",
         "has_waiting_deliveries",
         "keep_delivery_partitions",
         "last_backup",
