@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -267,3 +269,30 @@ async def test_the_relays_keeper_shows_what_it_found_once_a_minute(
     assert strays == 1
     assert ahead_s is not None
     assert ahead_s >= timedelta(days=AHEAD_DAYS).total_seconds()
+
+
+async def test_writers_notice_nothing_of_partitions_that_come_and_go(
+    postgres: PostgresServer, scratch_database: Database, scratch_name: str, tenant: TenantId
+) -> None:
+    loop, over, waits = asyncio.get_running_loop(), asyncio.Event(), []
+
+    async def write(writer: int) -> None:
+        for low in itertools.count(writer << 32):
+            if over.is_set():
+                return
+            started = loop.time()
+            await put(scratch_database, tenant, midnight(), low=low)
+            waits.append(loop.time() - started)
+
+    writers = [asyncio.create_task(write(writer)) for writer in range(1, 4)]
+    for day in range(0, 60, 3):
+        await keep(scratch_database, midnight(day), retention_days=90)
+    made = len(await partitions_in(postgres, scratch_name))
+    # Now everything is over, also what is written at this moment; each call drops four.
+    for _ in range(6):
+        await keep(scratch_database, midnight(80), retention_days=1)
+    over.set()
+    await asyncio.gather(*writers)
+    assert len(await partitions_in(postgres, scratch_name)) < made - 10
+    assert len(waits) > 50
+    assert max(waits) < 0.8, "a sender's request is answered within 0.9 s"
