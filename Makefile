@@ -64,10 +64,13 @@ revision: $(STAMP) ## Begin a migration: make revision m="what it does"
 env-example: $(STAMP) ## Write .env.example from the settings
 	@cd "$(ROOT)" && $(BIN)/python -m app.settings.example > .env.example
 
+LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q
+
 lock: $(STAMP) ## Lock the dependencies anew
-	@cd "$(ROOT)" && for set in "base:" "dev:--extra dev"; do \
-	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	    --no-annotate -q pyproject.toml --extra embedded $${set#*:} -o requirements/$${set%%:*}.txt; done
+	@cd "$(ROOT)" && $(LOCK) pyproject.toml -o requirements/image.txt
+	@cd "$(ROOT)" && $(LOCK) pyproject.toml --extra embedded -o requirements/base.txt
+	@cd "$(ROOT)" && $(LOCK) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
+	@cd "$(ROOT)" && echo setuptools | $(LOCK) - -o requirements/build.txt
 
 clean: ## Remove what was built; data folders stay
 	@cd "$(ROOT)" && rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
