@@ -2,7 +2,7 @@
 # Print the .env file of compose.yaml with fresh random secrets, for a first installation:
 #   make-env.sh https://tocsin.example.com > .env && chmod 600 .env
 # Keep it: what was encrypted with TOCSIN_ENCRYPTION_KEYS cannot be read without it. Passwords may be replaced one by one at any
-# time; the next `docker compose up` gives the roles their new ones.
+# time, the superuser's excepted; the next `docker compose up` gives the roles their new ones.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
 

@@ -82,42 +82,47 @@ def test_the_port_answers_for_the_loop_and_still_serves_metrics(server: MetricsS
     assert "process_cpu_seconds_total" in httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
 
 
-PORTS = {"relay": free_port(), "worker": free_port()}
+@pytest.fixture
+def ports() -> dict[str, int]:
+    """Where the relay and the worker answer."""
+    return {"relay": free_port(), "worker": free_port()}
 
 
 @pytest.fixture
-def stack_environment() -> dict[str, str]:
-    ports = {f"TOCSIN_JOBS__{name.upper()}_METRICS_PORT": str(port) for name, port in PORTS.items()}
-    return ports | {"TOCSIN_JOBS__STALE_WORKER_S": "3"}
+def stack_environment(ports: dict[str, int]) -> dict[str, str]:
+    chosen = {f"TOCSIN_JOBS__{name.upper()}_METRICS_PORT": str(port) for name, port in ports.items()}
+    return chosen | {"TOCSIN_JOBS__STALE_WORKER_S": "3"}
 
 
-async def status(client: httpx.AsyncClient, process: str, path: str) -> int:
+async def status(client: httpx.AsyncClient, port: int, path: str) -> int:
     try:
-        return (await client.get(f"http://127.0.0.1:{PORTS[process]}{path}")).status_code
+        return (await client.get(f"http://127.0.0.1:{port}{path}")).status_code
     except httpx.HTTPError:
         return 0
 
 
-async def all_answer(client: httpx.AsyncClient, code: int) -> None:
+async def all_answer(client: httpx.AsyncClient, ports: dict[str, int], code: int) -> None:
     async def answered() -> bool:
-        return {await status(client, name, path) for name in PORTS for path in (LIVE_PATH, READY_PATH)} == {code}
+        return {await status(client, port, path) for port in ports.values() for path in (LIVE_PATH, READY_PATH)} == {
+            code
+        }
 
     await wait_until(answered, timeout_s=40, every_s=0.1, what=f"the relay and the worker answer {code}")
 
 
 async def test_relay_and_worker_are_alive_while_they_get_their_work_from_postgresql(
-    stack: ProcessStack, postgres: PostgresServer, scratch_name: str
+    stack: ProcessStack, ports: dict[str, int], postgres: PostgresServer, scratch_name: str
 ) -> None:
     admin = await asyncpg.connect(postgres.server.dsn_for("postgres", database="postgres"))
     try:
         async with httpx.AsyncClient(timeout=2) as client:
-            await all_answer(client, 200)
+            await all_answer(client, ports, 200)
             await admin.execute(f'alter database "{scratch_name}" with allow_connections false')
             await admin.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", scratch_name
             )
-            await all_answer(client, 503)
+            await all_answer(client, ports, 503)
             await admin.execute(f'alter database "{scratch_name}" with allow_connections true')
-            await all_answer(client, 200)
+            await all_answer(client, ports, 200)
     finally:
         await admin.close()
