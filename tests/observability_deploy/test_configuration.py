@@ -15,8 +15,10 @@ from app.settings.jobs import JobSettings
 from tests.fixtures.prometheus import Tool
 from tests.observability_deploy.files import DEPLOY, ROOT, alerts
 from tests.observability_deploy.promql import selectors
-from tests.observability_deploy.test_names import expressions
+from tests.observability_deploy.test_names import expressions, known
 from workers.runner import Outcome
+
+__all__ = ["known"]
 
 ALERTMANAGER = DEPLOY / "alertmanager" / "alertmanager.yaml"
 PROMETHEUS = DEPLOY / "prometheus" / "prometheus.yaml"
@@ -105,7 +107,9 @@ def pod(component: str, *, port: str = "metrics", phase: str = "Running") -> dic
         "pod_phase": phase,
         "pod_label_app_kubernetes_io_component": component,
     }
-    labels = {f"__meta_kubernetes_{name}": value for name, value in meta.items()}
+    labels = {f"__meta_kubernetes_{name}": value for name, value in meta.items()} | {
+        "__meta_kubernetes_namespace": "tocsin"
+    }
     return {"targets": ["10.0.0.7:9103"], "labels": labels}
 
 
@@ -133,6 +137,7 @@ def test_pods_are_scraped_as_the_job_of_their_component_at_their_metrics_port(pr
     kept = {target["labels"]["instance"]: target["labels"]["job"] for target in targets if target["labels"]}
     assert kept == {f"tocsin-{part}-7d9c": f"tocsin-{part}" for part in ("api", "relay", "worker")}
     assert len(targets) == len(wanted) + 2
+    assert {target["labels"]["namespace"] for target in targets if target["labels"]} == {"tocsin"}
 
 
 def test_each_job_that_a_rule_asks_for_is_scraped() -> None:
@@ -170,6 +175,26 @@ def test_the_cluster_is_searched_for_the_labels_that_the_pods_have() -> None:
     assert service["spec"]["ports"][0]["targetPort"] == job["relabel_configs"][0]["regex"]
     (namespace,) = yaml.safe_load_all((K8S / "overlays" / "production" / "namespace.yaml").read_text())
     assert discovery["namespaces"]["names"] == [namespace["metadata"]["name"]]
+
+
+def test_the_autoscalers_ask_for_what_is_scraped(known: dict[str, set[str]]) -> None:
+    (job,) = [job for job in read(CLUSTER)["scrape_configs"] if job["job_name"] == "tocsin"]
+    set_here = {rule["target_label"] for rule in job["relabel_configs"] if "target_label" in rule}
+    text = (K8S / "overlays" / "production" / "autoscaling-workers.yaml").read_text()
+    queries = [
+        trigger["metadata"]["query"]
+        for document in yaml.safe_load_all(text)
+        for trigger in document["spec"]["triggers"]
+        if trigger["type"] == "prometheus"
+    ]
+    asked = [selector for query in queries for selector in selectors(query)]
+    assert {selector.name for selector in asked} == {
+        "tocsin_jobs_due",
+        "tocsin_jobs_published",
+        "tocsin_jobs_in_progress",
+    }
+    wrong = [(s.name, label) for s in asked for label, _ in s.matchers if label not in known[s.name] | set_here]
+    assert wrong == []
 
 
 def test_every_pipeline_of_the_collector_is_made_of_defined_parts_and_none_is_left_over() -> None:
