@@ -45,7 +45,7 @@ def panels(dashboard: Dashboard) -> list[dict[str, Any]]:
 def test_the_files_are_what_the_code_writes(tmp_path: Path) -> None:
     main([str(tmp_path)])
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert {path.name: path.read_text() for path in GRAFANA.iterdir()} == written, (
+    assert {path.name: path.read_text() for path in GRAFANA.glob("*.json")} == written, (
         "run python -m app.observability.generate"
     )
 
@@ -92,3 +92,15 @@ def test_colours_follow_the_figures_upwards(dashboard: Dashboard) -> None:
             values = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
             assert values[0] is None
             assert values[1:] == sorted(values[1:]), panel["title"]
+
+
+def test_grafana_is_told_where_the_dashboards_and_the_figures_are() -> None:
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/tocsin.yaml").read_text())["providers"]
+    (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/tocsin.yaml").read_text())["datasources"]
+    assert provider["type"] == "file"
+    assert provider["allowUiUpdates"] is False
+    for dashboard in DASHBOARDS:
+        (variable,) = json.loads(render(dashboard))["templating"]["list"]
+        assert variable["query"] == source["type"]
+    scraping = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text())["global"]["scrape_interval"]
+    assert source["jsonData"]["timeInterval"] == scraping

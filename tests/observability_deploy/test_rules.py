@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,14 @@ def test_each_page_belongs_to_an_alert_and_says_what_to_look_at_and_what_to_do()
     headings = ("## What it means", "## Look", "## Mend", "## Over")
     wrong = {name: [head for head in headings if head not in text] for name, text in pages.items()}
     assert {name: missing for name, missing in wrong.items() if missing} == {}
+
+
+def test_the_index_lists_every_alert_with_its_severities() -> None:
+    listed = dict(re.findall(r"\[\w+\]\((\w+)\.md\) ([\w/]+)", (RUNBOOKS / "index.md").read_text()))
+    wanted: dict[str, list[str]] = {}
+    for rule in alerts():
+        wanted.setdefault(str(rule.alert), []).append(rule.severity)
+    assert {name: severities.split("/") for name, severities in listed.items()} == wanted
 
 
 def test_tocsins_own_runbooks_that_alerts_name_exist_and_load() -> None:
