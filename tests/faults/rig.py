@@ -32,7 +32,6 @@ from tests.fixtures.wait import wait_until
 
 DATABASE = "faults"
 PROCESSES = ("api", "relay", "worker")
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 # Short where waiting proves nothing; the lease is as short as the settings allow.
 ENVIRONMENT = {
     "TOCSIN_JOBS__LEASE_S": "10",
@@ -63,7 +62,7 @@ class FaultStack(ProcessStack):
             self.extra["TOCSIN_FAILPOINTS"] = failpoints
         if skew_s:
             self.extra |= {
-                "LD_PRELOAD": FAKETIME,
+                "LD_PRELOAD": _faketime(),
                 "FAKETIME": f"{skew_s:+d}",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             }
@@ -273,3 +272,10 @@ class Rig:
     def _valkey_pid(self) -> int:
         assert self.valkey.pid is not None
         return self.valkey.pid
+
+
+def _faketime() -> str:
+    """The library that lies about the time; Debian puts it under the machine's own triplet."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    assert found, "install Debian's package faketime"
+    return str(found[0])

@@ -38,7 +38,7 @@ class Size:
     tenants: int = 2
     alert_keys: int = 18
     tickets: int = 5
-    services: int = 4
+    services: int = 10
 
 
 @dataclass

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import threading
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import CollectingPublisher, make_runner
 from tests.fixtures.wait import wait_until
 from tests.jobs.conftest import Bench, Note
-from workers.relay import Relay
+from workers.relay import PublishedJob, Relay
 from workers.relay_main import standard_sweeps
 from workers.runner import Outcome
 
@@ -194,6 +197,36 @@ async def test_a_worker_cut_off_from_the_broker_works_on_and_one_that_polls_no_m
 
     await wait_until(well, timeout_s=15, every_s=0.2, what="and noticed to be back")
     await scene.verdict()
+
+
+@pytest.mark.fault("F16")
+async def test_a_relay_waits_for_a_hanging_broker_once_and_goes_on_moving_jobs(
+    bench: Bench, scratch_resources: Resources
+) -> None:
+    answered = threading.Event()
+
+    class Hanging(CollectingPublisher):
+        def publish(self, jobs: Sequence[PublishedJob]) -> None:
+            answered.wait(30)
+            super().publish(jobs)
+
+    publisher = Hanging()
+    relay = make_relay(scratch_resources, bench, publisher)
+    took: list[float] = []
+    for number in range(3):
+        async with tenant_session(bench.database, bench.tenant_id) as session:
+            await enqueue(session, Note(text=str(number)))
+        started = time.monotonic()
+        assert await relay.tick() == 1, "due jobs are marked published, where workers find them"
+        took.append(time.monotonic() - started)
+    assert took[0] < 3
+    assert max(took[1:]) < 0.8, "nobody queues up behind the call that hangs"
+    answered.set()
+    await wait_until(lambda: len(publisher.jobs) == 1, what="the first call gets through late")
+    async with tenant_session(bench.database, bench.tenant_id) as session:
+        await enqueue(session, Note(text="after"))
+    assert await relay.tick() == 1
+    assert len(publisher.jobs) == 2, "and the broker is used again"
 
 
 @pytest.mark.fault("F17")
