@@ -156,6 +156,7 @@ class Stack:
             "TOCSIN_SECURITY__TOKEN_PEPPER": self.secrets.token_pepper,
             "TOCSIN_SECURITY__EGRESS_ALLOW": '["127.0.0.0/8"]',
             "TOCSIN_HTTP__PUBLIC_URL": self.api_url,
+            "TOCSIN_INGEST__PUBLIC_URL": self.api_url,
             "TOCSIN_HTTP__METRICS_PORT": str(self.ports.metrics),
             "TOCSIN_JOBS__RELAY_METRICS_PORT": str(self.ports.metrics + 1),
             "TOCSIN_JOBS__WORKER_METRICS_PORT": str(self.ports.metrics + 2),
