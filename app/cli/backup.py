@@ -58,6 +58,9 @@ def backup(
         int | None,
         typer.Option(min=1, help="Keep this many backups in the folder and remove older ones; all by default."),
     ] = None,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt the dump with the newest of TOCSIN_SECURITY__ENCRYPTION_KEYS.")
+    ] = False,
     backup_url: BackupUrl = "",
     pg_bin: PgBin = None,
 ) -> None:
@@ -66,10 +69,12 @@ def backup(
         return
     from app.operations.backup.making import make_backup
 
-    url = _needed(backup_url, "TOCSIN_DATABASE__BACKUP_URL")
+    url, seal_with = _needed(backup_url, "TOCSIN_DATABASE__BACKUP_URL"), _newest_key() if encrypt else None
     with _progress() as say:
         manifest, dump = _told(
-            make_backup(url, to, now=datetime.now(UTC), keep=keep, programs_in=_places(pg_bin), say=say)
+            make_backup(
+                url, to, now=datetime.now(UTC), keep=keep, programs_in=_places(pg_bin), say=say, seal_with=seal_with
+            )
         )
     typer.echo(f"{dump}: {_in_words(manifest)}")
     _report(manifest)
@@ -94,7 +99,7 @@ def verify(
     from app.operations.backup import rehearsal
 
     if not rehearse:
-        manifest = _told(rehearsal.check_file(file, programs_in=_places(pg_bin)))
+        manifest = _told(rehearsal.check_file(file, programs_in=_places(pg_bin), keys=_configured_keys()))
         typer.echo(f"whole: {_in_words(manifest)}")
         return
     with _progress() as say:
@@ -105,7 +110,7 @@ def verify(
                 owner_url=_needed(owner_url, "TOCSIN_DATABASE__OWNER_URL"),
                 backup_url=_needed(backup_url, "TOCSIN_DATABASE__BACKUP_URL"),
                 programs_in=_places(pg_bin),
-                have_keys=_configured_keys(),
+                keys=_configured_keys(),
                 say=say,
             )
         )
@@ -158,7 +163,7 @@ def restore(
                 backup_url=looker,
                 replace=replace,
                 programs_in=_places(pg_bin),
-                have_keys=_configured_keys(),
+                keys=_configured_keys(),
                 say=say,
             )
         )
@@ -202,16 +207,26 @@ def _places(chosen: Path | None) -> list[Path]:
         return []
 
 
-def _configured_keys() -> list[str]:
+def _configured_keys() -> dict[str, bytes]:
+    """This will return the encryption keys by id, newest first."""
     from app.settings import Settings
     from app.settings.security import decode_key_entry
 
-    return [decode_key_entry(entry.get_secret_value())[0] for entry in Settings().security.encryption_keys]
+    return dict(decode_key_entry(entry.get_secret_value()) for entry in Settings().security.encryption_keys)
+
+
+def _newest_key() -> tuple[str, bytes]:
+    keys = _configured_keys()
+    if not keys:
+        typer.secho("Set TOCSIN_SECURITY__ENCRYPTION_KEYS: --encrypt uses the newest of them.", fg="red", err=True)
+        raise typer.Exit(2)
+    return next(iter(keys.items()))
 
 
 def _in_words(manifest: Manifest) -> str:
     contents = manifest.contents
-    keys = f", needs encryption keys {', '.join(contents.key_ids)}" if contents.key_ids else ""
+    needed = sorted({*contents.key_ids, *([manifest.sealed_with] if manifest.sealed_with else [])})
+    keys = f", needs encryption keys {', '.join(needed)}" if needed else ""
     return (
         f"{manifest.size_bytes / 1e6:.1f} MB, {contents.rows} rows of {contents.tenants} tenants, "
         f"schema {contents.revision}{keys}"

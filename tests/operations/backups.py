@@ -148,7 +148,7 @@ async def bring_back(postgres: PostgresServer, dump: Path, name: str, **changes:
         "backup_url": postgres.server.url_for("tocsin_backup", database=name),
         "replace": False,
         "programs_in": [packaged_binaries()],
-        "have_keys": None,
+        "keys": None,
         "say": lambda line: None,
     }
     return await restore(dump, **(values | changes))

@@ -155,7 +155,7 @@ async def test_the_files_are_the_owners_alone_and_hold_no_key(
 
 async def test_a_missing_key_is_named(postgres: PostgresServer, filled: Filled, target: str, tmp_path: Path) -> None:
     _, dump = await back_up(postgres, filled.name, tmp_path)
-    report = await bring_back(postgres, dump, target, have_keys=["newer"])
+    report = await bring_back(postgres, dump, target, keys={"newer": bytes(32)})
     assert report.missing_keys == ["test"]
 
 
@@ -268,7 +268,7 @@ async def test_a_rehearsal_restores_for_real_and_leaves_nothing(
             owner_url=postgres.server.url_for("tocsin_owner", database=filled.name),
             backup_url=postgres.server.url_for("tocsin_backup", database=filled.name),
             programs_in=[packaged_binaries()],
-            have_keys=["test"],
+            keys={"test": bytes(32)},
             say=lambda line: None,
         )
         assert await connection.fetch(statement) == []

@@ -78,6 +78,20 @@ async def test_from_a_running_database_to_an_empty_one(
     assert (code, "every row is there" in replaced) == (0, True), replaced
 
 
+@pytest.mark.usefixtures("filled")
+async def test_an_encrypted_one_says_which_key_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, shown = await run("--to", str(tmp_path), "--encrypt")
+    assert (code, "needs encryption keys test" in shown) == (0, True), shown
+    (dump,) = (str(tmp_path / name) for name in os.listdir(tmp_path) if name.endswith(".dump"))
+    code, checked = await run("verify", dump)
+    assert (code, checked.startswith("whole: ")) == (0, True), checked
+    monkeypatch.setenv("TOCSIN_SECURITY__ENCRYPTION_KEYS", "")
+    code, refused = await run("verify", dump)
+    assert (code, "'test', which is not configured" in refused) == (1, True), refused
+    code, refused = await run("--to", str(tmp_path), "--encrypt")
+    assert (code, "Set TOCSIN_SECURITY__ENCRYPTION_KEYS" in refused) == (2, True), refused
+
+
 async def test_what_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BACKUP_URL", "OWNER_URL", "SYSTEM_URL"):
         monkeypatch.delenv(f"TOCSIN_DATABASE__{name}", raising=False)

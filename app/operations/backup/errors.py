@@ -7,6 +7,7 @@ BackupError
  |- BackupUnreadable    no manifest, or not one of ours
  |- BackupTooNew        made by a release that this one does not know
  |- BackupDamaged       the dump is not the one that the manifest describes
+ |- KeyMissing          the dump is sealed with a key that is not configured
  |- DatabaseNotReady    it does not answer, lacks its roles, hides something, or the two URLs do not meet
  |- TargetNotEmpty      there is something in the database that would be lost
  '- RestoreIncomplete   restored, but not what was backed up
@@ -43,6 +44,10 @@ class BackupTooNew(BackupError):
 
 class BackupDamaged(BackupError):
     """The dump's size or checksum is not the manifest's."""
+
+
+class KeyMissing(BackupError):
+    """A sealed dump's key is not configured."""
 
 
 class DatabaseNotReady(BackupError):

@@ -11,16 +11,25 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from app.operations.backup.dumps import Dump
 from app.operations.backup.errors import BackupError, FolderBusy
 from app.operations.backup.looking import Snapshot, read_contents, snapshot_of
 from app.operations.backup.manifest import FORMAT, SUFFIX, Contents, Manifest, read_manifest, sha256_of
 from app.operations.backup.programs import Programs, Say, find_programs, run
+from app.operations.backup.sealing import Sealer
 
 LOCK_WAIT_MS = 30_000
 
 
 async def make_backup(
-    url: str, folder: Path, *, now: datetime, keep: int | None, programs_in: Sequence[Path], say: Say
+    url: str,
+    folder: Path,
+    *,
+    now: datetime,
+    keep: int | None,
+    programs_in: Sequence[Path],
+    say: Say,
+    seal_with: tuple[str, bytes] | None = None,
 ) -> tuple[Manifest, Path]:
     """This will write one backup into the folder and return its manifest and the dump's path.
 
@@ -30,6 +39,7 @@ async def make_backup(
         keep: Backups to keep, this one included; None keeps all.
         programs_in: Where to look for pg_dump first.
         say: Told what is being done, one line each.
+        seal_with: Id and bytes of the key to encrypt the dump with; None leaves it plain.
 
     Raises:
         BackupError: One of its kinds, in words for the operator. No half-written backup stays.
@@ -45,10 +55,11 @@ async def make_backup(
             contents = await read_contents(snapshot.connection)
             partial = _create(folder / f".{stem}.dump.partial")
             try:
-                await _dump(url, partial, snapshot, programs, say)
-                manifest = await asyncio.to_thread(
-                    _describe, partial, f"{stem}.dump", now, contents, snapshot.server_version, programs.version
-                )
+                await _dump(url, partial, snapshot, programs, say, seal_with)
+                size_and_hash = await asyncio.to_thread(_measure, partial)
+                manifest = _describe(f"{stem}.dump", now, size_and_hash, contents, snapshot, programs, seal_with)
+                say("checking the dump")
+                await Dump.of(manifest, partial, dict([seal_with] if seal_with else [])).table_of_contents(programs)
                 _finish(partial, folder / manifest.dump)
             finally:
                 partial.unlink(missing_ok=True)
@@ -59,28 +70,55 @@ async def make_backup(
     return manifest, folder / manifest.dump
 
 
-async def _dump(url: str, partial: Path, snapshot: Snapshot, programs: Programs, say: Say) -> None:
-    command = [programs.path("pg_dump"), "--format=custom", f"--snapshot={snapshot.id}", "--verbose", "--no-password"]
-    command += [f"--lock-wait-timeout={LOCK_WAIT_MS}", "--schema=public", "--schema=tocsin_private"]
-    await run([*command, f"--file={partial}"], url=url, say=lambda table: say(f"dumping {table}"))
-    say("checking the dump")
-    await run([programs.path("pg_restore"), "--list", str(partial)])
-
-
 def _describe(
-    partial: Path, name: str, now: datetime, contents: Contents, server_version: str, program_version: str
+    name: str,
+    now: datetime,
+    size_and_hash: tuple[int, str],
+    contents: Contents,
+    snapshot: Snapshot,
+    programs: Programs,
+    seal_with: tuple[str, bytes] | None,
 ) -> Manifest:
     return Manifest(
         format=FORMAT,
         taken_at=now,
         tocsin_version=version("tocsin"),
-        server_version=server_version,
-        program_version=program_version,
+        server_version=snapshot.server_version,
+        program_version=programs.version,
         dump=name,
-        size_bytes=partial.stat().st_size,
-        sha256=sha256_of(partial),
+        size_bytes=size_and_hash[0],
+        sha256=size_and_hash[1],
+        sealed_with=seal_with[0] if seal_with is not None else None,
         contents=contents,
     )
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, sha256_of(path)
+
+
+async def _dump(
+    url: str, partial: Path, snapshot: Snapshot, programs: Programs, say: Say, seal_with: tuple[str, bytes] | None
+) -> None:
+    command = [programs.path("pg_dump"), "--format=custom", f"--snapshot={snapshot.id}", "--verbose", "--no-password"]
+    command += [f"--lock-wait-timeout={LOCK_WAIT_MS}", "--schema=public", "--schema=tocsin_private"]
+
+    def tell(table: str) -> None:
+        say(f"dumping {table}")
+
+    if seal_with is None:
+        await run([*command, f"--file={partial}"], url=url, say=tell)
+        return
+    with _sealing(partial, *seal_with) as sealer:
+        await run(command, url=url, say=tell, write=sealer.write)
+
+
+@contextmanager
+def _sealing(partial: Path, key_id: str, key: bytes) -> Iterator[Sealer]:
+    with partial.open("wb") as file:
+        sealer = Sealer(file, key_id=key_id, key=key)
+        yield sealer
+        sealer.close()
 
 
 def _create(path: Path) -> Path:

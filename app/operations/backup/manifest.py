@@ -56,7 +56,11 @@ class Contents(BaseModel):
 
 
 class Manifest(BaseModel):
-    """One backup."""
+    """One backup.
+
+    Attributes:
+        sealed_with: Id of the key that the dump is encrypted with; None for a plain one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,6 +72,7 @@ class Manifest(BaseModel):
     dump: str
     size_bytes: int
     sha256: str
+    sealed_with: str | None = None
     contents: Contents
 
 

@@ -29,6 +29,7 @@ _LIBPQ_OPTIONS = {
 }
 _DEBIAN = Path("/usr/lib/postgresql")
 _TAIL_CHARACTERS = 3000
+_CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -101,29 +102,30 @@ def libpq_environment(url: str) -> dict[str, str]:
     return kept | {name: value for name, value in values.items() if value is not None}
 
 
-async def run(command: Sequence[str], *, url: str | None = None, say: Say | None = None) -> bytes:
-    """This will run a program to its end and return what it wrote; its messages go to ``say`` line by line.
+async def run(command: Sequence[str], *, url: str, say: Say, write: Callable[[bytes], object] | None = None) -> None:
+    """This will run a program to its end; its output goes to ``write``, its messages to ``say`` line by line.
 
     Raises:
         ProgramFailed: It ended with an error.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
-        env=libpq_environment(url) if url is not None else None,
+        env=libpq_environment(url),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         listener = asyncio.create_task(listen(process, say))
-        output = await piped(process.stdout).read()
+        while chunk := await piped(process.stdout).read(_CHUNK_BYTES):
+            if write is not None:
+                await asyncio.to_thread(write, chunk)
         tail, code = await listener, await process.wait()
     except BaseException:
         await end(process)
         raise
     if code != 0:
         raise ProgramFailed(f"{Path(command[0]).name} failed:\n{tail}")
-    return output
 
 
 async def listen(process: asyncio.subprocess.Process, say: Say | None) -> str:

@@ -4,7 +4,7 @@ that is made for it and dropped again."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 
@@ -13,22 +13,25 @@ from sqlalchemy.engine import make_url
 
 from app.db.roles import bootstrap
 from app.operations.backup.checking import Report
+from app.operations.backup.dumps import Dump
 from app.operations.backup.errors import DatabaseNotReady
 from app.operations.backup.manifest import Manifest, check_dump, read_manifest
-from app.operations.backup.programs import Say, find_programs, run
+from app.operations.backup.programs import Say, find_programs
 from app.operations.backup.restoring import restore
 
 
-async def check_file(path: Path, *, programs_in: Sequence[Path]) -> Manifest:
+async def check_file(path: Path, *, programs_in: Sequence[Path], keys: Mapping[str, bytes] | None = None) -> Manifest:
     """This will compare the dump with its manifest and read its table of contents.
 
     Raises:
         BackupError: It is not whole.
     """
-    manifest, dump = read_manifest(path)
-    await asyncio.to_thread(check_dump, manifest, dump)
+    manifest, path = read_manifest(path)
+    await asyncio.to_thread(check_dump, manifest, path)
+    dump = Dump.of(manifest, path, keys)
+    dump.check_key()
     programs = await find_programs(int(manifest.program_version.partition(".")[0]), programs_in)
-    await run([programs.path("pg_restore"), "--list", str(dump)])
+    await dump.table_of_contents(programs)
     return manifest
 
 
@@ -39,7 +42,7 @@ async def rehearse(
     owner_url: str,
     backup_url: str,
     programs_in: Sequence[Path],
-    have_keys: Sequence[str] | None,
+    keys: Mapping[str, bytes] | None,
     say: Say,
 ) -> Report:
     """This will restore the backup into a fresh database on the same server, check it, and drop that database.
@@ -66,7 +69,7 @@ async def rehearse(
             backup_url=_with_database(backup_url, name),
             replace=False,
             programs_in=programs_in,
-            have_keys=have_keys,
+            keys=keys,
             say=say,
         )
     finally:

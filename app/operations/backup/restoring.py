@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from app.db.migrate import alembic_config
 from app.db.roles import ROLES
 from app.operations.backup.checking import Report, check_restored
+from app.operations.backup.dumps import Dump
 from app.operations.backup.errors import BackupTooNew, DatabaseNotReady, ProgramFailed, TargetNotEmpty
 from app.operations.backup.looking import first_line, patient_engine
 from app.operations.backup.manifest import Manifest, check_dump, read_manifest
-from app.operations.backup.programs import Programs, Say, end, find_programs, libpq_environment, listen, piped, run
+from app.operations.backup.programs import Programs, Say, end, find_programs, libpq_environment, listen, piped
 
 # What a dump brings itself and the database has, or what pg_restore would make before its owner may own it.
 _MADE_BEFORE = ("SCHEMA - public", "SCHEMA - tocsin_private", "COMMENT - SCHEMA public")
@@ -57,7 +58,7 @@ async def restore(
     backup_url: str,
     replace: bool,
     programs_in: Sequence[Path],
-    have_keys: Sequence[str] | None,
+    keys: Mapping[str, bytes] | None,
     say: Say,
 ) -> Report:
     """This will restore a backup into a database and check what came of it.
@@ -67,20 +68,22 @@ async def restore(
         owner_url: SQLAlchemy URL of tocsin_owner, on the database to restore into.
         backup_url: The same of tocsin_backup, which looks whether every row is there.
         replace: Drop what the database holds, in the same transaction.
-        have_keys: Ids of the encryption keys that are configured; None does not compare.
+        keys: The encryption keys that are configured, by id; None does not look which are missing.
 
     Raises:
         BackupError: One of its kinds, in words for the operator.
     """
-    manifest, dump = read_manifest(path)
+    manifest, path = read_manifest(path)
     say("checking the dump against its manifest")
-    await asyncio.to_thread(check_dump, manifest, dump)
+    await asyncio.to_thread(check_dump, manifest, path)
+    dump = Dump.of(manifest, path, keys)
+    dump.check_key()
     _check_revision(manifest)
     server_major = await _check_target(owner_url, backup_url, replace=replace)
     programs = await find_programs(server_major, programs_in)
     await _load(dump, owner_url, programs, server_major, replace=replace, say=say)
     say("counting what was restored")
-    return await check_restored(manifest, backup_url, have_keys=have_keys, say=say)
+    return await check_restored(manifest, backup_url, have_keys=list(keys) if keys is not None else None, say=say)
 
 
 def _check_revision(manifest: Manifest) -> None:
@@ -121,23 +124,14 @@ async def _check_target(owner_url: str, backup_url: str, *, replace: bool) -> in
         await backup.dispose()
 
 
-async def _load(dump: Path, url: str, programs: Programs, server_major: int, *, replace: bool, say: Say) -> None:
+async def _load(dump: Dump, url: str, programs: Programs, server_major: int, *, replace: bool, say: Say) -> None:
     """Send the dump's statements to psql, and the commit only once pg_restore has read the dump to its end."""
-    contents = (await run([programs.path("pg_restore"), "--list", str(dump)])).decode()
-    wanted = [line for line in contents.splitlines() if not any(entry in line for entry in _MADE_BEFORE)]
+    contents = await dump.table_of_contents(programs)
+    wanted = [line for line in contents if not any(entry in line for entry in _MADE_BEFORE)]
     with tempfile.NamedTemporaryFile("w", prefix="tocsin-restore-", suffix=".list") as chosen:
         chosen.write("\n".join(wanted) + "\n")
         chosen.flush()
-        reader = await asyncio.create_subprocess_exec(
-            programs.path("pg_restore"),
-            "--verbose",
-            f"--use-list={chosen.name}",
-            "--file=-",
-            str(dump),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        reader, feeding = await dump.start(programs, ["--verbose", f"--use-list={chosen.name}", "--file=-"])
         writer = await asyncio.create_subprocess_exec(
             programs.path("psql"),
             *("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"),
@@ -148,7 +142,9 @@ async def _load(dump: Path, url: str, programs: Programs, server_major: int, *, 
         )
         try:
             await _pump(reader, writer, server_major, replace=replace, say=say)
+            await feeding
         finally:
+            feeding.cancel()
             await end(reader)
             await end(writer)
 
@@ -181,7 +177,7 @@ async def _pump(
             target.write(b"\ncommit;\n")
             await target.drain()
         target.close()
-    except (BrokenPipeError, ConnectionResetError, asyncio.IncompleteReadError):
+    except (BrokenPipeError, ConnectionResetError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         # One of them met an error and is gone; what it said is told below.
         await end(reader)
     said = await write_tail
