@@ -6,11 +6,14 @@ import logging
 from typing import Any
 from uuid import UUID
 
+import structlog
 from celery import Celery, signals
 
 from app.core.ids import TenantId
 from workers.queues import RUN_JOB
 from workers.runtime import WorkerRuntime
+
+log = structlog.get_logger(__name__)
 
 
 def bind(app: Celery, runtime: WorkerRuntime) -> None:
@@ -21,7 +24,12 @@ def bind(app: Celery, runtime: WorkerRuntime) -> None:
         runtime.run_blocking(TenantId(UUID(tenant_id)), UUID(job_id))
 
     def start(**_: Any) -> None:
-        runtime.start()
+        try:
+            runtime.start()
+        except Exception as error:
+            # Celery logs what a signal's handler raises and goes on: it would take messages and run none of them.
+            log.critical("worker.not_started", error=str(error), error_type=type(error).__name__)
+            raise SystemExit(1) from error
 
     def drain(**_: Any) -> None:
         runtime.begin_drain()

@@ -200,6 +200,20 @@ async def test_a_worker_cut_off_from_the_broker_works_on_and_one_that_polls_no_m
 
 
 @pytest.mark.fault("F16")
+async def test_a_worker_that_finds_no_database_at_its_start_ends_rather_than_take_messages_it_cannot_run(
+    scene: Scene,
+) -> None:
+    scene.stack.start("worker2", TOCSIN_DATABASE__APP_URL="postgresql+asyncpg://tocsin_app@127.0.0.1:1/none")
+
+    async def ended() -> bool:
+        return scene.stack.exit_status("worker2") is not None
+
+    await wait_until(ended, timeout_s=30, every_s=0.1, what=f"it ends\n{scene.stack.tail('worker2')}")
+    assert scene.stack.exit_status("worker2") == 1
+    assert "worker.not_started" in scene.stack.tail("worker2")
+
+
+@pytest.mark.fault("F16")
 async def test_a_relay_waits_for_a_hanging_broker_once_and_goes_on_moving_jobs(
     bench: Bench, scratch_resources: Resources
 ) -> None:
