@@ -102,7 +102,7 @@ def _weak(settings: Settings) -> Iterator[str]:
 
 
 def looks_drawn(key: bytes) -> bool:
-    """This will tell bytes of a random source from text, repetition and counting; it refuses one drawn key in four thousand million."""
+    """This will tell bytes of a random source from text, repetition and counting (wrong for one drawn key in 4 * 10^9)."""
     steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
     return len(set(key)) >= MIN_DISTINCT_KEY_BYTES and len(steps) > 1 and not _repeats(key) and not key.isascii()
 
