@@ -30,6 +30,7 @@ class Case:
         summary: What a person then reads, rendered.
         labels: Labels of the alert beside its own fixed ones.
         silent: Worlds just beside it in which nobody is called.
+        world: Tells apart several ways in which one rule fires.
         step: Distance of the values, and of the rule's evaluations.
     """
 
@@ -41,6 +42,7 @@ class Case:
     labels: dict[str, str] = field(default_factory=dict)
     at: str = "30m"
     step: str = "1m"
+    world: str = ""
 
     @property
     def name(self) -> str:

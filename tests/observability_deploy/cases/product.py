@@ -40,11 +40,19 @@ def taking(*, above_s: str, within_s: str) -> dict[str, str]:
     return {name % above_s: growing(0), name % within_s: growing(6), name % "+Inf": growing(6)}
 
 
+def notified(*, dropped: str) -> dict[str, str]:
+    """Prometheus knows an Alertmanager."""
+    return {
+        "prometheus_notifications_alertmanagers_discovered": flat(1),
+        "prometheus_notifications_dropped_total": dropped,
+    }
+
+
 CASES = [
     Case(
         alert="LowSuccessRate",
         severity="p2",
-        fires=notes(93, 7, refused=50),
+        fires=notes(0.93, 0.07, refused=50),
         at="60m",
         summary="Only 93% of the tickets got their note",
         silent=[notes(96, 4), notes(96, 4, refused=100), notes(0.1, 0.1)],
@@ -52,7 +60,7 @@ CASES = [
     Case(
         alert="LowSuccessRate",
         severity="p1",
-        fires=notes(80, 20),
+        fires=notes(0.8, 0.2),
         at="60m",
         summary="Only 80% of the tickets got their note",
         silent=[notes(93, 7), {}],
@@ -67,7 +75,7 @@ CASES = [
     Case(
         alert="LowRating",
         severity="p2",
-        fires=stars(0.5, 0.25),
+        fires=stars(0.04, 0.02),
         at="8h",
         summary="Technicians rate the notes 2 of 5",
         silent=[stars(1, 0.25), stars(0.02, 0.01)],
@@ -83,14 +91,14 @@ CASES = [
     Case(
         alert="OutboundCallsFail",
         severity="p2",
-        fires=calls(30, 30),
+        fires=calls(3, 3),
         summary="50% of Tocsin's calls to other systems fail",
         silent=[calls(10, 90), calls(0.5, 0)],
     ),
     Case(
         alert="NotificationFailures",
         severity="p1",
-        fires={'alertmanager_notifications_failed_total{integration="webhook",reason="serverError"}': growing(1)},
+        fires={'alertmanager_notifications_failed_total{integration="webhook",reason="serverError"}': growing(0.1)},
         summary="Alertmanager fails to deliver through webhook",
         labels={"integration": "webhook"},
         silent=[{'alertmanager_notifications_failed_total{integration="webhook",reason="serverError"}': flat(4)}],
@@ -100,6 +108,14 @@ CASES = [
         severity="p1",
         fires={"prometheus_notifications_alertmanagers_discovered": flat(0)},
         summary="Prometheus does not get rid of its alerts",
-        silent=[{"prometheus_notifications_alertmanagers_discovered": flat(1)}],
+        silent=[notified(dropped=flat(0))],
+    ),
+    Case(
+        alert="AlertmanagerUnreachable",
+        severity="p1",
+        world="dropping",
+        fires=notified(dropped=growing(0.1)),
+        summary="Prometheus does not get rid of its alerts",
+        silent=[notified(dropped=flat(3))],
     ),
 ]

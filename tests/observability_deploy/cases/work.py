@@ -28,8 +28,8 @@ QUEUES = [
     Case(
         alert="OldestDueJob",
         severity="p1",
-        fires=oldest(600) | RUNNING,
-        summary="A job of the queue enhancement has been due for 10m 0s",
+        fires=oldest(90) | RUNNING,
+        summary="A job of the queue enhancement has been due for 1m 30s",
         labels={"queue": "enhancement"},
         silent=[oldest(60) | RUNNING, oldest(600) | PAUSED],
     ),
@@ -48,6 +48,15 @@ QUEUES = [
         summary="201 jobs of the queue enhancement wait and it does not drain",
         labels={"queue": "enhancement"},
         silent=[due("0+0x20 199+0x20"), due("50+0x22 49+0x0 50+0x20"), due(flat(200)) | PAUSED],
+    ),
+    Case(
+        alert="HighQueueDepth",
+        severity="p1",
+        world="not-draining",
+        fires=due(flat(50)) | RUNNING,
+        summary="51 jobs of the queue enhancement wait and it does not drain",
+        labels={"queue": "enhancement"},
+        silent=[due("50+0x22 49+0x0 50+0x20")],
     ),
     Case(
         alert="DeadLetters",
@@ -103,7 +112,7 @@ INGEST = [
     Case(
         alert="IngestRefusals",
         severity="p2",
-        fires=refused("mismatch", 6, of=60),
+        fires=refused("mismatch", 3, of=30),
         summary="10% of the webhooks are refused: mismatch",
         labels={"reason": "mismatch"},
         silent=[refused("mismatch", 3, of=60), refused("unknown_source", 30, of=60), refused("mismatch", 0.5, of=1)],
