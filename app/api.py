@@ -31,7 +31,14 @@ DESCRIPTION = (
 # What every endpoint of a domain can answer besides what it declares itself.
 COMMON_PROBLEMS: dict[int | str, dict[str, Any]] = {
     **problem_responses(Unauthenticated, Forbidden, Unavailable),
+    400: {
+        "model": Problem,
+        "description": "The body is not JSON (`malformed`), or a cursor is not ours (`cursor.invalid`)",
+    },
+    408: {"model": Problem, "description": "The body did not come in time (`request.too_slow`)"},
+    413: {"model": Problem, "description": "The body is too large (`payload_too_large`)"},
     422: {"model": ValidationProblem, "description": "Some fields are not valid (`validation`)"},
+    431: {"model": Problem, "description": "The headers are too large (`request.headers_too_large`)"},
 }
 _PROBLEM_SCHEMAS = frozenset(f"#/components/schemas/{model.__name__}" for model in (Problem, ValidationProblem))
 

@@ -79,9 +79,9 @@ class FieldError(BaseModel):
 
 
 class ValidationProblem(Problem):
-    """A problem with the fields that are wrong."""
+    """A problem with the fields that are wrong, where it is about fields."""
 
-    errors: list[FieldError]
+    errors: list[FieldError] = Field(default_factory=list)
 
 
 def status_of(kind: type[TocsinError]) -> int:

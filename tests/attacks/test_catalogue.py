@@ -55,5 +55,7 @@ def test_every_mark_names_an_attack_of_the_catalogue() -> None:
 
 
 def test_the_document_names_every_attack() -> None:
-    named = set(re.findall(r"\b[A-D]\d\d\b", DOCUMENT.read_text()))
+    named: set[str] = set()
+    for first, last in re.findall(r"\b([A-D]\d\d)(?:-([A-D]\d\d))?\b", DOCUMENT.read_text()):
+        named |= {f"{first[0]}{number:02d}" for number in range(int(first[1:]), int((last or first)[1:]) + 1)}
     assert IDS - named == set()
