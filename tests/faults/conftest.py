@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.core import failpoints
+from app.core.resources import Resources
 from tests.enhancement.world import World, make_world, with_settings
 from tests.faults.rig import Rig
 from tests.faults.scene import Scene, open_scene
@@ -50,11 +51,8 @@ def disarmed() -> Iterator[None]:
 
 
 @pytest.fixture
-async def tickets(resources: object, servicedesk: ServedDesk) -> World:
+async def tickets(resources: Resources, servicedesk: ServedDesk) -> World:
     """A tenant with a desk, a solved ticket and an entry of documentation, in this process."""
-    from app.core.resources import Resources
-
-    assert isinstance(resources, Resources)
     with_settings(resources)
     world = await make_world(resources, servicedesk)
     await world.add_desk()

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from app.core.clock import SystemClock
+from app.core.clock import Clock, SystemClock
 from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
 from app.db.engine import Database
@@ -95,8 +95,6 @@ async def act(bench: Bench, resources: Resources, tenant: TenantId, service: str
 async def case(
     bench: Bench, scratch_resources: Resources, postgres: PostgresServer, scratch_name: str
 ) -> AsyncIterator[Case]:
-    from app.core.clock import Clock
-
     scratch_resources.provide(Clock, SystemClock())  # type: ignore[type-abstract]
     sender, log, rng = make_sender(scratch_resources), Log(), random.Random(8)
     watched: list[Watched] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -31,8 +32,6 @@ async def test_no_invariant_breaks_under_seeded_blows(rig: Rig) -> None:
 
 
 def test_a_seed_decides_the_blows() -> None:
-    import random
-
     def order(seed: int) -> list[str]:
         names = list(BLOWS)
         random.Random(seed).shuffle(names)
