@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 MINUTES ?= 30
 
-.PHONY: help up demo test lint format type arch check bench soak reference lock env-example migrate revision install clean
+.PHONY: help up demo test lint format type arch check bench soak dashboards reference lock env-example migrate revision install clean
 
 help: ## Show what make can do
 	@echo "make up      install everything, start Tocsin, show a first alert become an incident (Ctrl-C stops it)"
@@ -51,6 +51,9 @@ bench: $(STAMP) ## Measure everything side by side; figures go to bench/results/
 
 soak: $(STAMP) ## Break things for as long as asked: make soak MINUTES=30; prints the seed of any violation
 	@cd "$(ROOT)" && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
+dashboards: $(STAMP) ## Write the Grafana dashboards from the code
+	@cd "$(ROOT)" && $(BIN)/python -m app.observability.generate
 
 reference: $(STAMP) ## Write docs/reference from the code
 	@cd "$(ROOT)" && $(BIN)/python -m workers.reference docs/reference
