@@ -51,6 +51,7 @@ class Driver:
             self.struck.append(f"{time.monotonic() - self.started:6.1f} s  {name}")
             await BLOWS[name](self)
             await self.measure()
+            self.rig.supervise()
             await self.pass_time(0.2, 0.8)
         await self.rig.heal()
 

@@ -184,10 +184,14 @@ class Rig:
             await asyncio.to_thread(self.server.start)
         if not self.valkey.is_running():
             await asyncio.to_thread(self.valkey.start)
+        self.supervise()
+        await self.stack.ready()
+
+    def supervise(self) -> None:
+        """This will start what has ended by itself, as whatever runs the processes in production does."""
         for name in PROCESSES:
             if not self.stack.is_up(name):
                 self.stack.restart(name)
-        await self.stack.ready()
 
     async def calm(self) -> None:
         """This will undo what a scenario left: paused or armed processes, seconds of a kind, a full broker."""

@@ -78,7 +78,7 @@ async def run_wave(rig: Rig, seed: int, size: Size) -> Wave:
         async with asyncio.TaskGroup() as group:
             group.create_task(sender.send_all(deliveries, over_s=size.havoc_s * 0.9))
             group.create_task(driver.rage(size.havoc_s))
-        settled = await _comes_to_rest(wards, size.settle_s)
+        settled = await _comes_to_rest(rig, wards, size.settle_s)
         await driver.measure()
         notes = {number: standin.notes_of(number) for number in standin.tickets}
         async with rig.superuser() as superuser:
@@ -108,8 +108,9 @@ async def _load(
     return found
 
 
-async def _comes_to_rest(wards: list[Ward], timeout_s: float) -> bool:
+async def _comes_to_rest(rig: Rig, wards: list[Ward], timeout_s: float) -> bool:
     async def rested() -> bool:
+        rig.supervise()
         return sum([await ward.open_work() for ward in wards]) == 0
 
     try:
