@@ -136,6 +136,36 @@ async def test_a_database_that_holds_something_is_refused_and_replaced_on_demand
         assert await connection.fetchval("select count(*) from queue_pauses") == 0
 
 
+def make_programs(folder: Path, *, restore: str) -> Path:
+    """This will make programs that are the real ones, but for what pg_restore does with a dump."""
+    folder.mkdir()
+    real = packaged_binaries()
+    bodies = {name: f'exec {real / name} "$@"' for name in ("pg_dump", "psql")}
+    listing = f'case "$*" in *--list*) exec {real / "pg_restore"} "$@";; esac'
+    bodies["pg_restore"] = f"{listing}\n{restore.format(real=real / 'pg_restore')}"
+    for name, body in bodies.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+DEATHS = {
+    "half-way": '{real} --section=pre-data "$@"; exit 3',
+    "at the very end": '{real} "$@"; kill -9 $$',
+    "at once": "exit 1",
+}
+
+
+@pytest.mark.parametrize("restore", list(DEATHS.values()), ids=list(DEATHS))
+async def test_a_reader_that_dies_between_two_statements_commits_nothing(
+    postgres: PostgresServer, dump: Path, target: str, tmp_path: Path, restore: str
+) -> None:
+    folder = make_programs(tmp_path / "programs", restore=restore)
+    with pytest.raises(ProgramFailed, match="as it was before"):
+        await bring_back(postgres, dump, target, programs_in=[folder])
+    assert await tables_in(postgres, target) == 0
+
+
 async def test_what_psql_says_is_passed_on(postgres: PostgresServer, dump: Path, target: str) -> None:
     async with postgres.superuser() as connection:
         await connection.execute(f'alter database "{target}" owner to postgres')

@@ -176,10 +176,12 @@ async def _pump(
         if await reader.wait() == 0:
             target.write(b"\ncommit;\n")
             await target.drain()
-        target.close()
     except (BrokenPipeError, ConnectionResetError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         # One of them met an error and is gone; what it said is told below.
         await end(reader)
+    finally:
+        # Without its end psql would wait for more; without the commit before it, nothing has happened.
+        target.close()
     said = await write_tail
     if await writer.wait() != 0:
         raise ProgramFailed(f"psql failed, and the database is as it was before:\n{said}")
