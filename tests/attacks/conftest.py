@@ -31,7 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def settings(postgres: PostgresServer, database_name: str, redis_url: str) -> Settings:
     """As everywhere, with nothing remembered of sources and refusals written down at once."""
     made = make_settings(postgres, database_name, redis_url)
-    now = {"source_cache_ttl_s": 0.0, "unknown_cache_ttl_s": 0.0, "refusal_flush_s": 0.0}
+    # And patient: a busy machine must not answer 503 where a refusal is expected.
+    now = {"source_cache_ttl_s": 0.0, "unknown_cache_ttl_s": 0.0, "refusal_flush_s": 0.0, "commit_wait_s": 10.0}
     return made.model_copy(update={"ingest": made.ingest.model_copy(update=now)})
 
 

@@ -17,6 +17,7 @@ from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.ingest.schemas import ReceiptDetail
 from app.ingest.service import CreatedSource, get_receipt
+from app.settings import Settings
 from tests.factories.ingest import Sender, committed_source, make_sender
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
@@ -63,6 +64,9 @@ class Pipeline:
 
 @pytest.fixture
 async def pipeline(scratch_database: Database, scratch_resources: Resources) -> AsyncIterator[Pipeline]:
+    settings = scratch_resources.get(Settings)
+    patient = settings.ingest.model_copy(update={"commit_wait_s": 10.0})
+    scratch_resources.provide(Settings, settings.model_copy(update={"ingest": patient}))
     sender = make_sender(scratch_resources)
     yield Pipeline(sender, scratch_resources, scratch_database, await make_tenant(scratch_database))
     await sender.client.aclose()

@@ -109,7 +109,7 @@ class Target:
         if writes_down:
 
             async def told() -> bool:
-                return (await self._left())[2] == before[2] + 1
+                return (await self._left())[2] > before[2]
 
             await wait_until(told, what="the refusal is written down for its tenant")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.auth.rules import ALPHABET, Role, generate_token
 from app.core.clock import FakeClock
@@ -200,7 +201,9 @@ async def test_a_failure_of_ours_says_nothing_of_our_insides(
         raise RuntimeError("select * from api_tokens where password = 'hunter2'")
 
     monkeypatch.setattr(service, "list_sources", broken)
-    answer = await api.get("/v1/sources", headers={"authorization": tokens[Role.ADMIN]})
+    with capture_logs() as logs:
+        answer = await api.get("/v1/sources", headers={"authorization": tokens[Role.ADMIN]})
+    assert "request.crashed" in {line["event"] for line in logs}
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "hunter2" not in answer.text
     assert "select" not in answer.text.lower()

@@ -127,7 +127,7 @@ async def test_no_list_sorts_by_what_the_caller_names(
         assert plain.status_code == 200, f"{path}: {plain.text}"
         for field in FIELDS:
             odd = await answered(api, path, tokens, operator_token, **{field: "desc"})
-            assert odd.status_code == 422 or odd.json() == plain.json(), f"{path}?{field}"
+            assert odd.status_code == 422 or odd.json()["items"] == plain.json()["items"], f"{path}?{field}"
 
 
 @pytest.mark.attack("B30")

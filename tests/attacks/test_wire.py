@@ -29,7 +29,7 @@ SLOW_S = 0.5
 def settings(postgres: PostgresServer, database_name: str, redis_url: str) -> Settings:
     """Little patience and little room, so that running out of either takes no minutes."""
     made = make_settings(postgres, database_name, redis_url)
-    small = {"body_timeout_s": SLOW_S, "max_inflight_bytes": 4_194_304, "refusal_flush_s": 0.0}
+    small = {"body_timeout_s": SLOW_S, "max_inflight_bytes": 4_194_304, "refusal_flush_s": 0.0, "commit_wait_s": 10.0}
     quick = {"request_timeout_s": SLOW_S}
     return made.model_copy(
         update={"ingest": made.ingest.model_copy(update=small), "http": made.http.model_copy(update=quick)}
