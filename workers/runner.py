@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
-from app.core.clock import Clock
+from app.core.clock import AnchoredClock, Clock
 from app.core.failpoints import failpoint
 from app.core.ids import TenantId
 from app.core.jobs import JobRegistry, PermanentJobError, Registration
@@ -56,7 +56,12 @@ class Outcome(StrEnum):
 
 
 class JobRunner:
-    """Runs jobs of all tenants, one call each; safe to call concurrently on one loop."""
+    """Runs jobs of all tenants, one call each; safe to call concurrently on one loop.
+
+    Args:
+        clock: What handlers take for now. Left out, it is the server's time of the claim carried on: timers and deadlines
+            are compared by the server and by other workers, so a worker's own wrong clock must not get into them.
+    """
 
     def __init__(
         self,
@@ -65,7 +70,7 @@ class JobRunner:
         resources: Resources,
         registry: JobRegistry,
         settings: JobSettings,
-        clock: Clock,
+        clock: Clock | None = None,
         worker_id: str,
         rng: random.Random,
     ) -> None:
@@ -110,7 +115,7 @@ class JobRunner:
             claimed=claimed,
             lease_s=self._settings.lease_s,
             claimed_at=claimed_at,
-            clock=self._clock,
+            clock=self._clock or AnchoredClock(claimed.started_at, seen_at=claimed_at),
             resources=self._resources,
             effect_slack_s=self._settings.lease_slack_s,
         )
@@ -175,7 +180,7 @@ class JobRunner:
         return Outcome.PARKED
 
     async def _later(self, ctx: JobContext, later: RetryLater) -> Outcome:
-        run_at = later.run_at if later.run_at is not None else self._clock.now() + later.delay
+        run_at = later.run_at if later.run_at is not None else ctx.clock.now() + later.delay
         async with tenant_session(self._database, ctx.tenant_id) as session:
             await ctx.lease.reschedule(session, run_at=run_at, error=later.reason or None, refund=True)
         return Outcome.LATER

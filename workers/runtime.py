@@ -22,7 +22,6 @@ import structlog
 from sqlalchemy import text
 
 from app.core import failpoints
-from app.core.clock import Clock
 from app.core.heap import settle_heap
 from app.core.ids import TenantId
 from app.core.resources import Resources
@@ -114,7 +113,6 @@ class WorkerRuntime:
             resources=self._resources,
             registry=load_handlers(),
             settings=self._settings.jobs,
-            clock=self._resources.get(Clock),  # type: ignore[type-abstract]
             worker_id=self.worker_id,
             rng=random.Random(),  # noqa: S311 - jitter, not a secret
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -19,6 +20,22 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+class AnchoredClock:
+    """Another machine's time, carried on by our monotonic clock: no jump of our own clock moves it (F29).
+
+    Args:
+        at: What the other clock said.
+        seen_at: ``time.monotonic()`` when it said so.
+    """
+
+    def __init__(self, at: datetime, *, seen_at: float) -> None:
+        self._at = at.astimezone(UTC)
+        self._seen_at = seen_at
+
+    def now(self) -> datetime:
+        return self._at + timedelta(seconds=time.monotonic() - self._seen_at)
 
 
 class FakeClock:

@@ -45,7 +45,7 @@ steps:
 recovered:
   every: 1s
   for: 15s
-  need: 1 in a row
+  need: 2 in a row
   all:
     - {{check: probe, is: "probe.up"}}
 """
