@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import text
 
 from app.core.clock import Clock
-from app.db.system import SystemSession
+from app.db.system import SystemSession, server_time
 from app.observability.metrics import gauge
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class PartitionKeeper:
     """A sweep of the relay's that keeps the partitions now and then.
 
     Args:
-        clock: What "today" means.
+        clock: What "today" means; the server's time where it is left out.
         retention_days: Days for which deliveries are kept.
         every_s: Seconds between two looks; the first is at the first call.
         ticks: Seconds on a clock that never goes back.
@@ -87,7 +87,7 @@ class PartitionKeeper:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Clock | None = None,
         *,
         retention_days: int,
         every_s: float = EVERY_S,
@@ -104,7 +104,8 @@ class PartitionKeeper:
         ticks = self._ticks()
         if ticks < self._next:
             return
-        state = await keep_partitions(session, now=self._clock.now(), retention_days=self._retention_days)
+        now = self._clock.now() if self._clock is not None else await server_time(session)
+        state = await keep_partitions(session, now=now, retention_days=self._retention_days)
         self._next = ticks + self._every_s
         PARTITIONS.set(state.partitions)
         AHEAD.set(state.ahead_s)

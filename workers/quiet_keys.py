@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import text
 
 from app.core.clock import Clock
-from app.db.system import SystemSession
+from app.db.system import SystemSession, server_time
 from app.observability.metrics import counter
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class QuietKeys:
     """A sweep of the relay's that walks both tables round and round, a stretch at a time.
 
     Args:
-        clock: What "long ago" is measured from.
+        clock: What "long ago" is measured from; the server's time where it is left out.
         every_s: Seconds between two stretches.
         stretch: Rows that are looked at in one.
         ticks: Seconds on a clock that never goes back.
@@ -48,7 +48,7 @@ class QuietKeys:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Clock | None = None,
         *,
         every_s: float = EVERY_S,
         stretch: int = STRETCH,
@@ -66,9 +66,10 @@ class QuietKeys:
         ticks = self._ticks()
         if ticks < self._next:
             return
+        now = self._clock.now() if self._clock is not None else await server_time(session)
         for kind, statement in _FORGET.items():
             tenant, source, key = self._reached[kind]
-            values = {"before": self._clock.now() - QUIET, "limit": self._stretch}
+            values = {"before": now - QUIET, "limit": self._stretch}
             values |= {"tenant": tenant, "source": source, "key": key}
             row = (await session.execute(statement, values)).one()
             self._reached[kind] = (row[2], row[3], row[4]) if row[1] == self._stretch else _START

@@ -10,7 +10,6 @@ import structlog
 from sqlalchemy import text
 
 from app.core import failpoints
-from app.core.clock import SystemClock
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
 from app.db.system import SystemSession
@@ -53,14 +52,14 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
             {"keep": timedelta(days=settings.ingest.delivery_retention_days), "limit": 1000},
         )
 
-    keeper = PartitionKeeper(SystemClock(), retention_days=settings.ingest.delivery_retention_days)
+    keeper = PartitionKeeper(retention_days=settings.ingest.delivery_retention_days)
     return [
         stranded_deliveries,
         old_rows,
         IsolationWatch(),
         ServerWatch(),
         keeper,
-        QuietKeys(SystemClock()),
+        QuietKeys(),
         BackupWatch(),
     ]
 

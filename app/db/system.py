@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -53,6 +55,12 @@ async def system_session(database: Database, *, reason: str) -> AsyncIterator[Sy
     finally:
         # Shielded: a cancelled request must still hand its connection back clean.
         await asyncio.shield(session.close())
+
+
+async def server_time(session: SystemSession) -> datetime:
+    """This will return PostgreSQL's clock: what is deleted by age is gone, so no process's own clock decides it."""
+    now: datetime = (await session.execute(text("select clock_timestamp()"))).scalar_one()
+    return now
 
 
 async def system_call(database: Database, statement: str, *arguments: object, reason: str) -> Sequence[tuple[Any, ...]]:

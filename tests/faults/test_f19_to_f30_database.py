@@ -266,6 +266,30 @@ async def test_a_worker_whose_clock_is_an_hour_off_does_nothing_twice_and_nothin
     assert outcomes == {"recovered"}, "no timer an hour late, no deadline an hour early"
 
 
+@pytest.mark.fault("F29")
+async def test_a_relay_whose_clock_is_a_year_ahead_deletes_nothing_and_makes_no_odd_partitions(scene: Scene) -> None:
+    count = "select count(*) from tocsin_private.delivery_partitions() where $1::uuid is not null"
+    await scene.send(scene.alert("kept"))
+    await scene.rest()
+    before = await scene.ward.value(count)
+    began = len((scene.rig.folder / "relay.log").read_text())
+    scene.stack.restart("relay", skew_s=366 * 86_400)
+    await scene.send(scene.alert("moved"))
+    await scene.rest()
+
+    async def swept() -> bool:
+        # The sweeps run one after the other; the last gauge of a round says that all have run.
+        ports = scene.stack.metrics_ports("relay")
+        async with httpx.AsyncClient(timeout=5) as client:
+            said = (await client.get(f"http://127.0.0.1:{ports[0]}/metrics")).text if ports else ""
+        return re.search(r"^tocsin_deliveries_partitions(?:_\w+)? [1-9]", said, re.MULTILINE) is not None
+
+    await wait_until(swept, timeout_s=20, every_s=0.2, what=f"the relay sweeps\n{scene.stack.tail('relay')[-began:]}")
+    assert await scene.ward.value(count) == before
+    assert await scene.count("deliveries") == 2
+    await scene.verdict()
+
+
 @pytest.mark.fault("F30")
 async def test_a_sender_whose_clock_is_off_is_refused_and_its_tenant_sees_why(
     scratch_sender: Sender, scratch_resources: Resources, clock: FakeClock
