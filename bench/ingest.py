@@ -58,6 +58,7 @@ def run(options: argparse.Namespace) -> Report:
     with Rig() as rig:
         source = asyncio.run(_source(rig))
         rates: dict[str, list[Load]] = {"bare": [], "tocsin": [], "traced": []}
+        costs: list[float] = []
         with bare(rig) as bare_port, rig.api() as api_port, span_sink(rig) as sink:
             traced = {"TOCSIN_TELEMETRY__OTLP_ENDPOINT": sink, "TOCSIN_TELEMETRY__TRACE_SAMPLE_RATIO": "0.01"}
             with rig.api(extra=traced) as traced_port:
@@ -66,9 +67,15 @@ def run(options: argparse.Namespace) -> Report:
                     load(port, source, argparse.Namespace(seconds=2, connections=options.connections))
                 for number in range(options.rounds):
                     for name, port in ports.items():
+                        before = rig.postgres_cpu_s()
                         rates[name].append(load(port, source, options))
+                        if name == "tocsin":
+                            spent = rig.postgres_cpu_s() - before
+                            costs.append(spent * 1e6 / (rates[name][-1].rate * options.seconds))
                     print(f"  round {number + 1}: " + "   ".join(f"{n} {v[-1].rate:.0f}/s" for n, v in rates.items()))
     _conclude(report, rates)
+    report.add("postgres_cpu_us_per_delivery", Rounds.of(costs))
+    print(f"  PostgreSQL's processor time: {Rounds.of(costs):.0f} microseconds a delivery")
     return report
 
 

@@ -85,6 +85,15 @@ class Rig:
         await connection.close()
         await asyncio.to_thread(upgrade, self.postgres.url_for("tocsin_owner"))
 
+    def postgres_cpu_s(self) -> float:
+        """This will return the processor time of the server and of all that it started and still runs."""
+        pid = self.postgres.pid
+        if pid is None:
+            raise SystemExit("PostgreSQL is not running")
+        server = psutil.Process(pid)
+        times = [process.cpu_times() for process in [server, *server.children(recursive=True)]]
+        return sum(time.user + time.system for time in times)
+
     @contextmanager
     def running(
         self, *command: str, extra: Mapping[str, str] | None = None, log: str = "process"

@@ -45,6 +45,9 @@ def run(options: argparse.Namespace) -> Report:
                 steps.append(asyncio.run(_measure(rig, port, source, token, size, options)))
                 print("  " + "   ".join(f"{name} {value:g}" for name, value in steps[-1].items()), flush=True)
         plans = asyncio.run(_plans(rig, source))
+        stored = asyncio.run(_bytes_a_row(rig))
+    report.detail |= stored
+    print("  " + "   ".join(f"{name} {value}" for name, value in stored.items()))
     report.detail["sizes"] = steps
     report.headline["sizes"] = steps
     RESULTS.mkdir(exist_ok=True)
@@ -127,6 +130,18 @@ async def _search(rig: Rig, tenant_id: TenantId) -> list[float]:
                 )
             times.append((time.perf_counter() - started) * 1000)
     return times[5:]
+
+
+async def _bytes_a_row(rig: Rig) -> dict[str, int]:
+    """Bytes on disk of a row with its indexes; a delivery's body comes on top."""
+    found = {}
+    for table in ("alerts", "incidents", "deliveries"):
+        rows = await rig.fetch(
+            f"select coalesce((select sum(pg_total_relation_size(relid)) from pg_partition_tree('{table}') where isleaf),"
+            f" pg_total_relation_size('{table}')) / greatest(1, (select count(*) from {table}))"
+        )
+        found[f"bytes_per_row_{table}"] = int(rows[0][0])
+    return found
 
 
 async def _plans(rig: Rig, source: BenchSource) -> str:
