@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Any
 
+import structlog
 import typer
 from typer.core import TyperGroup
 
@@ -67,4 +69,9 @@ def _root() -> None:
 
 def main() -> None:
     """This will run the command line."""
+    # What a command has to say it prints; the log is for what goes wrong, and never mixes with output that is piped on.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     app()
