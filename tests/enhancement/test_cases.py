@@ -15,6 +15,7 @@ from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, SourceKind
 from app.enhancement.rules.text import signature_hash
 from app.enhancement.service.cases import find_similar, forget_case, index_case
+from tests.fixtures.database import PostgresServer, make_tenant
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 # Families of tickets: what is the same fault in other words. The number is the family.
@@ -188,10 +189,18 @@ async def test_no_word_of_another_tenant_is_found(
 
 
 async def test_the_word_lookup_is_an_index_scan_under_row_level_security(
-    database: Database, tenant_id: TenantId
+    postgres: PostgresServer, scratch_name: str, scratch_database: Database
 ) -> None:
-    async with tenant_session(database, tenant_id) as session:
-        await session.execute(text("set local enable_seqscan = off"))
+    tenant_id = await make_tenant(scratch_database)
+    # Many words of few documents: a plan by the tenant alone would read them all.
+    async with postgres.superuser(scratch_name) as connection:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute(
+            "insert into case_terms (tenant_id, kind, term, document_id, weight)"
+            f" select '{tenant_id}', 'ticket', 'word' || n, '{tenant_id}', 1 from generate_series(1, 5000) n"
+        )
+        await connection.execute("analyze case_terms")
+    async with tenant_session(scratch_database, tenant_id) as session:
         plan = await session.execute(
             text(
                 "explain select document_id from case_terms where tenant_id = :t and kind = 'ticket' and term = 'disk'"
