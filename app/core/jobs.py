@@ -54,7 +54,7 @@ class Job:
     Attributes:
         kind: Stable name, ``domain.verb_noun``; stored in rows, so renaming one needs a migration.
         coalesces: With a unique key: False forbids a second *open* job (scheduled, published or running),
-            True only a second *scheduled* one, which is what a "drain whatever is there" job needs.
+            True only a second one that *waits* (scheduled or published), as a "drain whatever is there" job needs.
         priority: A lower number is published first among the jobs of one tenant and queue.
     """
 

@@ -1,6 +1,6 @@
 """The intake job: drains what was accepted, in bounded transactions, until nothing is left or its time is up.
 
-It is coalesced: one *scheduled* job per tenant and shard stands for any number of deliveries. A delivery that commits
+It is coalesced: one *waiting* job per tenant and shard stands for any number of deliveries. A delivery that commits
 after the job it relied on has finished is found by the relay's sweep (``tocsin_private.sweep_intake``).
 """
 
@@ -63,7 +63,7 @@ class DrainIntake(Job):
 
     @property
     def key(self) -> str:
-        """The unique key: one scheduled job per tenant and shard."""
+        """The unique key: one waiting job per tenant and shard."""
         return f"shard:{self.shard}"
 
 

@@ -61,7 +61,7 @@ class IngestSettings(BaseModel):
     )
     drain_batch_size: int = Field(50, ge=1, le=500, description="Deliveries that one intake transaction works through.")
     drain_first_batch_size: int = Field(
-        5,
+        10,
         ge=1,
         le=500,
         description="Deliveries that an intake job works through before it counts as having a backlog; small, so that many"

@@ -100,7 +100,7 @@ def _create_jobs() -> None:
     )
     op.execute(
         "create unique index uq_jobs_open on jobs (tenant_id, kind, unique_key) where unique_key is not null and "
-        "(state = 'scheduled' or (not coalesces and state in ('published', 'running')))"
+        "(state in ('scheduled', 'published') or (not coalesces and state = 'running'))"
     )
     op.execute("create index ix_jobs_due on jobs (queue, tenant_id, run_at) where state = 'scheduled'")
     op.execute("create index ix_jobs_published on jobs (queue, published_at) where state = 'published'")

@@ -298,7 +298,7 @@ async def test_two_workers_on_one_shard_share_the_deliveries(
         await session.execute(
             text(
                 "insert into jobs (tenant_id, id, kind, queue, payload, unique_key, coalesces, max_attempts, state)"
-                " select tenant_id, gen_random_uuid(), kind, queue, payload, unique_key, coalesces, max_attempts, 'published'"
+                " select tenant_id, gen_random_uuid(), kind, queue, payload, null, coalesces, max_attempts, 'published'"
                 " from jobs"
             )
         )

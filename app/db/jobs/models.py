@@ -14,7 +14,7 @@ from app.core.jobs import JobState
 from app.db.base import Base, TenantScoped
 
 OPEN_UNIQUE = (
-    "unique_key is not null and (state = 'scheduled' or (not coalesces and state in ('published', 'running')))"
+    "unique_key is not null and (state in ('scheduled', 'published') or (not coalesces and state = 'running'))"
 )
 
 

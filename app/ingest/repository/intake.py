@@ -18,7 +18,7 @@ T = TypeVar("T")
 # One round trip for the whole batch. A known key is "updated" rather than skipped, because only then does RETURNING
 # tell whose it is, also when the other process committed it a moment ago; an expired one starts anew. Keys are taken
 # in order, so two processes with the same requests wait for each other instead of dead-locking. The job is inserted
-# only where something new was accepted, and not at all while one is scheduled.
+# only where something new was accepted, and not at all while one waits to be begun.
 _STORE = """
 with input as (
   select * from unnest(
