@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> Report:
     """This will measure and return the ratios."""
     report = Report("ingest")
     with Rig() as rig:
-        source = asyncio.run(_source(rig))
+        source = asyncio.run(one_source(rig))
         rates: dict[str, list[Load]] = {"bare": [], "tocsin": [], "traced": []}
         costs: list[float] = []
         with bare(rig) as bare_port, rig.api() as api_port, span_sink(rig) as sink:
@@ -91,5 +91,5 @@ def _conclude(report: Report, rates: dict[str, list[Load]]) -> None:
     print(f"  intake with 1 % of traces / without: {traced:.3f}   at least 0.9")
 
 
-async def _source(rig: Rig) -> BenchSource:
+async def one_source(rig: Rig) -> BenchSource:
     return await rig.source(await rig.tenant("bench"))
