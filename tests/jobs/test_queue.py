@@ -39,6 +39,9 @@ async def test_a_coalescing_job_that_has_started_does_not_absorb_the_next(bench:
     async with tenant_session(bench.database, bench.tenant_id) as session:
         first = await enqueue(session, Drain(), unique_key="shard-0")
         assert await enqueue(session, Drain(), unique_key="shard-0") is None
+    await bench.change("update jobs set state = 'published' where id = :id", id=first)
+    async with tenant_session(bench.database, bench.tenant_id) as session:
+        assert await enqueue(session, Drain(), unique_key="shard-0") is None, "one that waits at the broker is enough"
     await bench.change("update jobs set state = 'running' where id = :id", id=first)
     async with tenant_session(bench.database, bench.tenant_id) as session:
         assert await enqueue(session, Drain(), unique_key="shard-0") is not None
