@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +14,9 @@ from app.incidents.schemas import AlertEvent, Severity
 
 MAX_ALERTS = 2000
 """Alerts in one delivery; a larger one is refused as a whole, with its number in the reason."""
+
+
+_FORM_FIELDS_MAX = 200
 
 
 class ParseError(Exception):
@@ -82,6 +86,10 @@ class AlertSource:
             themselves; None leaves it to the profile. A field of this name in the settings goes over it.
         example: A body that makes sense, for the curl line of a new source.
         max_body_bytes: Raises the profile's cap for a sender whose notifications grow large.
+        content_types: What the sender's bodies may be besides what the profile takes, lower case without parameters.
+        document: The vendor's page that describes the payload.
+        document_date: When it was read or revised, ``2026-11`` or ``2026-11-21``.
+        setup: A few sentences for the tenant: where in the sender to put the address and the credential.
     """
 
     slug: str
@@ -94,6 +102,10 @@ class AlertSource:
     replay_window_s: int | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     max_body_bytes: int | None = None
+    content_types: tuple[str, ...] = ()
+    document: str = ""
+    document_date: str = ""
+    setup: str = ""
 
 
 def load_json(body: bytes) -> object:
@@ -118,6 +130,21 @@ def load_object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ParseError("body.unexpected_shape", f"the body is {json_type(found)}, an object was expected")
     return found
+
+
+def load_form(body: bytes) -> dict[str, str]:
+    """This will parse ``application/x-www-form-urlencoded``; of a field sent twice the last value stands.
+
+    Raises:
+        ParseError: More than 200 fields, or no field at all.
+    """
+    try:
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS_MAX))
+    except ValueError as error:
+        raise ParseError("body.unexpected_shape", f"the body is no form: {error}") from None
+    if not fields:
+        raise ParseError("body.unexpected_shape", "the body is no form: it has no field")
+    return fields
 
 
 def json_type(value: object) -> str:

@@ -45,10 +45,12 @@ class KnownSource:
 
     tenant_id: TenantId
     source_id: SourceId
+    kind: str
     state: str
     profile: CompiledProfile
     secrets: tuple[Secret, ...]
     max_body_bytes: int
+    content_types: tuple[str, ...]
     shard: int
     replay_window_s: float | None
     headers: HeaderFilter
@@ -139,10 +141,12 @@ class KnownSources:
         return KnownSource(
             tenant_id=TenantId(row.tenant_id),
             source_id=SourceId(row.source_id),
+            kind=row.kind,
             state=row.state,
             profile=profile,
             secrets=self._secrets(row, profile),
             max_body_bytes=max(limits.max_body_bytes, (kind.max_body_bytes or 0) if kind is not None else 0),
+            content_types=limits.content_types + (kind.content_types if kind is not None else ()),
             shard=shard_of(row.source_id, self._settings.shards),
             # A signed time or id says it better than a sender's habits.
             replay_window_s=window if profile.strength is not Strength.SIGNED_FRESH else None,

@@ -1,12 +1,14 @@
 """Every alert source against its samples: ``samples/<case>.json`` must give exactly ``samples/<case>.expected.json``.
 
-A sample is the body as it is sent, or ``{"config": ..., "body": ...}`` where the source has something to set.
+A sample is the body as it is sent, or an object with ``"sample"``: the body as JSON under ``body`` or as text under
+``raw`` (forms, mail), and, where they matter, ``headers`` (lower case) and ``config``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -33,12 +35,24 @@ def cases() -> Iterator[Any]:
                 yield pytest.param(all_sources()[slug], sample, id=f"{slug}-{sample.stem}")
 
 
-def split(source: AlertSource, raw: bytes) -> tuple[bytes, Any]:
-    """The body and the configuration of a sample."""
-    sample = orjson.loads(raw)
-    if isinstance(sample, dict) and set(sample) == {"config", "body"}:
-        return orjson.dumps(sample["body"]), source.config_model.model_validate(sample["config"])
-    return raw, source.config_model()
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """What a sample file holds."""
+
+    body: bytes
+    headers: dict[str, str]
+    config: Any
+
+
+def read_sample(source: AlertSource, raw: bytes) -> Sample:
+    """Unwrap a sample file."""
+    found = orjson.loads(raw)
+    if not isinstance(found, dict) or "sample" not in found:
+        return Sample(raw, {}, source.config_model())
+    assert set(found) <= {"sample", "body", "raw", "headers", "config"}
+    assert ("body" in found) != ("raw" in found)
+    body = found["raw"].encode() if "raw" in found else orjson.dumps(found["body"])
+    return Sample(body, found.get("headers", {}), source.config_model.model_validate(found.get("config", {})))
 
 
 def shown(event: AlertEvent) -> dict[str, Any]:
@@ -58,9 +72,9 @@ def shown(event: AlertEvent) -> dict[str, Any]:
 
 
 def outcome(source: AlertSource, raw: bytes) -> Any:
-    body, config = split(source, raw)
+    sample = read_sample(source, raw)
     try:
-        return [shown(event) for event in source.parse(body, {}, config)]
+        return [shown(event) for event in source.parse(sample.body, sample.headers, sample.config)]
     except ParseError as error:
         return {"error": error.code, "detail": error.detail}
 
@@ -75,6 +89,9 @@ def test_a_sample_gives_what_is_expected(source: AlertSource, sample: Path) -> N
 def test_a_source_is_complete(slug: str) -> None:
     source = all_sources()[slug]
     assert source.title
+    assert source.setup, "say where in the sender the address and the credential go"
+    assert source.document.startswith("https://"), "name the vendor's page"
+    assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", source.document_date)
     assert source.profile in shipped_profiles()
     assert source.config_model(), "the default configuration must be usable"
     samples = [path for path in (FOLDER / slug / "samples").glob("*.json") if not path.name.endswith(".expected.json")]
@@ -160,3 +177,46 @@ def test_any_bytes_give_a_list_or_a_parse_error(slug: str, body: bytes) -> None:
     source = all_sources()[slug]
     with contextlib.suppress(ParseError):
         assert isinstance(source.parse(body, {}, source.config_model()), list)
+
+
+def paths(node: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a document something can be put in the place of something else."""
+    yield here
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, inner in pairs:
+        yield from paths(inner, (*here, key))
+
+
+def replaced(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """The document with ``value`` at ``path``."""
+    if not path:
+        return value
+    copy = dict(node) if isinstance(node, dict) else list(node)
+    copy[path[0]] = replaced(node[path[0]], path[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("slug", list(all_sources()))
+@given(data=st.data())
+def test_a_sample_with_any_value_in_any_place_gives_clean_events_or_a_parse_error(
+    slug: str, data: st.DataObject
+) -> None:
+    source = all_sources()[slug]
+    files = sorted(path for path in (FOLDER / slug / "samples").glob("*.json") if ".expected" not in path.name)
+    sample = read_sample(source, data.draw(st.sampled_from(files)).read_bytes())
+    try:
+        document = orjson.loads(sample.body)
+    except orjson.JSONDecodeError:
+        text = sample.body.decode()
+        at = data.draw(st.integers(0, len(text)))
+        body = (text[:at] + data.draw(st.text(max_size=20)) + text[at:]).encode("utf-8", "replace")
+    else:
+        for _ in range(data.draw(st.integers(1, 3))):
+            places = list(paths(document))
+            document = replaced(document, data.draw(st.sampled_from(places)), data.draw(JSON))
+        body = orjson.dumps(document)
+    try:
+        events = source.parse(body, sample.headers, sample.config)
+    except ParseError:
+        return
+    assert_clean(events)

@@ -171,4 +171,8 @@ SOURCE = AlertSource(
         ],
     },
     max_body_bytes=10_485_760,
+    document="https://prometheus.io/docs/alerting/latest/configuration/#webhook_config",
+    document_date="2026-11",
+    setup="In alertmanager.yml add a receiver with webhook_configs: the address as url, the secret as "
+    "http_config.authorization.credentials, timeout: 10s and max_alerts: 1000.",
 )

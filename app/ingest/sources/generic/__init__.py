@@ -166,6 +166,10 @@ SOURCE = AlertSource(
     title="Any JSON",
     profile="standard_webhooks",
     config_model=GenericConfig,
+    document="https://www.standardwebhooks.com/",
+    document_date="2026-11",
+    setup="Post JSON to the address, signed with the secret as Standard Webhooks describes; try your own payload with "
+    "the preview before you save a mapping.",
     parse=parse,
     example={"id": "test-1", "title": "A first alert", "status": "firing", "severity": "info"},
 )

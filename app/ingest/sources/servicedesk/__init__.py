@@ -225,6 +225,10 @@ SOURCE = AlertSource(
     title="ManageEngine ServiceDesk Plus",
     profile="standard_webhooks",
     config_model=ServiceDeskConfig,
+    document="https://www.manageengine.com/products/service-desk/sdpod-v3-api/requests/request.html",
+    document_date="2026-11",
+    setup="Under Admin > Automation > Webhooks add a webhook with the address; where no function signs it, choose the "
+    "profile header_token and put the secret in a request header.",
     parse=parse,
     example={
         "event": "created",

@@ -1,0 +1,28 @@
+"""What may stand behind ``/in/{source}``: the delivery itself, and further paths for senders that prescribe theirs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.ingest.answers import Answer
+from app.ingest.known_sources import KnownSource
+from app.net.signing import SignedRequest, Verified
+
+
+class Door(Protocol):
+    """One path under a source. Whoever comes through has proved that it is the source's sender.
+
+    Attributes:
+        methods: Of HTTP, upper case.
+    """
+
+    @property
+    def methods(self) -> frozenset[str]: ...
+
+    def serves(self, source: KnownSource) -> bool:
+        """This will say whether the source has this door; where it has not, the answer is that of an unknown source."""
+        ...
+
+    async def take(self, source: KnownSource, verdict: Verified, request: SignedRequest) -> Answer:
+        """This will act on a verified request of an active source."""
+        ...

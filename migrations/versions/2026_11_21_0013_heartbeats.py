@@ -1,0 +1,16 @@
+"""Heartbeats."""
+
+from __future__ import annotations
+
+revision = "0013"
+down_revision: str | None = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """This will change nothing yet."""
+
+
+def downgrade() -> None:
+    """This will change nothing yet."""
