@@ -2,7 +2,7 @@
 
     python -m bench sizes
 
-Each size has five deliveries an alert, ten alerts an incident, and a past case a hundred alerts. Rows are made by the
+Each size has five deliveries an alert, ten alerts an incident, and a past case for each incident. Rows are made by the
 database, as the superuser; what is measured goes through the API. The plans of the hot queries at the largest size are kept.
 """
 
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,13 +21,18 @@ import asyncpg
 
 from app.core.ids import TenantId
 from app.db.tenancy import tenant_session
+from app.enhancement.contract import ContextRequest
+from app.enhancement.rules.entities import extract
+from app.enhancement.rules.evidence import SourceKind
+from app.enhancement.rules.text import signature_hash
+from app.enhancement.service.cases import find_similar
 from bench.figures import RESULTS, Report, Rounds, quantile
 from bench.rig import BenchSource, Rig
 from bench.sender import Connection
 from bench.wrk import events, request_file, wrk
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-PER_ALERT, PER_INCIDENT, PER_CASE = 5, 10, 100
+PER_INCIDENT = 10
 CALLS = 200
 FILL = Path(__file__).parent / "sizes.sql"
 
@@ -113,22 +119,26 @@ async def _calls(port: int, token: str, calls: list[tuple[str, str]]) -> list[fl
 
 
 async def _search(rig: Rig, tenant_id: TenantId) -> list[float]:
-    """Milliseconds of finding the similar past incidents of a new one, in the database."""
-    from app.enhancement.repository import search
-
+    """Milliseconds of finding the similar past incidents of a new one."""
     times = []
     async with rig.database() as database:
-        for number in range(CALLS // 4):
+        for number in range(CALLS // 2):
+            title = f"Queue of service svc{number % 97} is deep on host h{number % 31}"
+            request = ContextRequest(
+                title=title,
+                body="The consumer does not keep up and the queue grows",
+                entities=extract(title),
+                signature_hash=signature_hash(title),
+                exclude=frozenset(),
+                limit=10,
+                now=datetime.now(UTC),
+            )
             started = time.perf_counter()
             async with tenant_session(database, tenant_id) as session:
-                size = await search.measure_index(session, kind="incident")
-                query = f"Queue of service {number % 97} is deep on host {number % 31}"
-                counts = await search.count_terms(session, kind="incident", query=query, facts=())
-                idfs = {term: 1.0 for term, count in counts.items() if count}
-                await search.rank_by_terms(
-                    session, kind="incident", idfs=idfs, mean_words=size.words, exclude=(), limit=10
-                )
+                found = await find_similar(session, kind=SourceKind.INCIDENT, request=request, window=500)
             times.append((time.perf_counter() - started) * 1000)
+            if not found:
+                raise SystemExit(f"nothing similar to {title!r} was found")
     return times[5:]
 
 

@@ -18,11 +18,11 @@ select $1::uuid, uuidv7(), $2::uuid, now(), now(), n % 4, 'processed', int8send(
 from generate_series($3::bigint * 5 + 1, $4::bigint * 5) n;
 insert into case_documents (tenant_id, id, kind, ref, title, body, resolution, trust, words, occurred_at)
 select $1::uuid, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'incident', 'incident-' || n,
-  'Queue of service ' || n % 97 || ' is deep on host ' || n % 31, 'x', 'Restarted the consumer', 'system', 8,
+  'Queue of service svc' || n % 97 || ' is deep on host h' || n % 31, 'x', 'Restarted the consumer', 'trusted', 8,
   now() - make_interval(mins => n)
-from generate_series($3::int / 100 + 1, $4::int / 100) n where $2::uuid is not null;
+from generate_series($3::int / 10 + 1, $4::int / 10) n where $2::uuid is not null;
 insert into case_terms (tenant_id, kind, term, document_id, weight)
 select $1::uuid, 'incident', t.term, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 1
-from generate_series($3::int / 100 + 1, $4::int / 100) n,
-  lateral (values ('queue'), ('servic'), ('deep'), ('host'), (('s' || n % 97)), ((n % 97)::text), ('h' || n % 31)) as t(term)
+from generate_series($3::int / 10 + 1, $4::int / 10) n,
+  lateral (values ('queue'), ('servic'), ('deep'), ('host'), ('svc' || n % 97), ('h' || n % 31), ('consum'), ('restart'), ('case' || n)) as t(term)
 where $2::uuid is not null on conflict do nothing;

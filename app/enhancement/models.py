@@ -121,6 +121,7 @@ class CaseDocumentRow(TenantScoped, Base):
         UniqueConstraint("tenant_id", "kind", "ref"),
         CheckConstraint("kind in ('incident', 'ticket', 'knowledge')", name="kind"),
         Index("ix_case_documents_recent", "tenant_id", "kind", "occurred_at"),
+        Index("ix_case_documents_kind", "tenant_id", "kind", "id"),
         Index("ix_case_documents_signature", "tenant_id", "signature_hash"),
     )
 

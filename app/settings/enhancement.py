@@ -45,7 +45,7 @@ class EnhancementSettings(BaseModel):
     desk_timeout_s: float = Field(10.0, gt=0, le=60, description="Seconds for one call to a ticket system.")
     context_timeout_s: float = Field(5.0, gt=0, le=60, description="Seconds one context source has to answer.")
     search_window: int = Field(
-        20_000, ge=100, description="Newest documents of a tenant whose titles are compared by trigrams in one search."
+        500, ge=100, description="Newest documents of a tenant whose titles are compared by trigrams in one search."
     )
     max_candidates: int = Field(30, ge=1, le=200, description="Hits per context source that reach the re-rank.")
     max_evidence: int = Field(10, ge=1, le=30, description="Evidence items a note may rest on.")

@@ -185,6 +185,7 @@ TABLES: dict[str, str] = {
 INDEXES = (
     "create index ix_desks_kind on desks (tenant_id, kind, id)",
     "create index ix_tickets_incident on tickets (tenant_id, incident_id)",
+    "create index ix_case_documents_kind on case_documents (tenant_id, kind, id)",
     "create index ix_case_documents_recent on case_documents (tenant_id, kind, occurred_at)",
     "create index ix_case_documents_signature on case_documents (tenant_id, signature_hash)",
     "create index ix_case_terms_document on case_terms (tenant_id, document_id)",

@@ -1,7 +1,9 @@
 """The search index: documents, their words, and the three ways of ranking them.
 
 All predicates are equality or range on the leading columns of an index, so they stay index scans under row level
-security. The one that cannot be, trigram similarity, looks at a bounded number of the newest titles.
+security. Every read is bounded: a tenant with a million cases waits no longer than one with a thousand. Of a word that
+very many documents have, only the newest of them are looked at; ids begin with their time, so "newest" is the end of an
+index. Trigram similarity, which has no index here, looks at the newest titles and at what the words found.
 """
 
 from __future__ import annotations
@@ -11,93 +13,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Double, Text, Uuid, bindparam, delete, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.enhancement.models import CaseDocumentRow
+from app.enhancement.repository import search_statements as statements
 
-# The configuration that index and query share; changing it needs the index to be rebuilt.
-_CONFIG = "english"
-_USABLE = "length(u.lexeme) between 2 and 60 and u.lexeme !~ '^[-+0-9.,:/%]+$'"
-
-_INSERT_TERMS = text(
-    f"""
-    with parsed as (
-        select u.lexeme as term, least(30, (select sum(case w when 'A' then 2 else 1 end) from unnest(u.weights) w)) as weight
-        from unnest(
-            setweight(to_tsvector('{_CONFIG}', :title), 'A') || setweight(to_tsvector('{_CONFIG}', :rest), 'C')
-        ) u where {_USABLE}
-    )
-    insert into case_terms (tenant_id, kind, term, document_id, weight)
-    select :tenant_id, :kind, term, :document_id, coalesce(weight, 1) from parsed
-    union all
-    select :tenant_id, :kind, f, :document_id, 1 from unnest(:facts) f
-    """  # noqa: S608 - constants of this module only
-).bindparams(
-    bindparam("facts", type_=ARRAY(Text)), bindparam("tenant_id", type_=Uuid), bindparam("document_id", type_=Uuid)
-)
-
-_COUNT_WORDS = text(
-    "update case_documents set words = (select coalesce(sum(weight), 0) from case_terms t where t.tenant_id = :tenant_id"
-    " and t.document_id = :document_id) where tenant_id = :tenant_id and id = :document_id"
-)
-
-_COUNT_TERMS = text(
-    f"""
-    with wanted as (
-        select u.lexeme as term from unnest(to_tsvector('{_CONFIG}', :text)) u where {_USABLE}
-        union select f from unnest(:facts) f
-    )
-    select w.term, count(t.document_id) as documents
-    from wanted w left join case_terms t on t.tenant_id = :tenant_id and t.kind = :kind and t.term = w.term
-    group by w.term
-    """  # noqa: S608 - constants of this module only
-).bindparams(bindparam("facts", type_=ARRAY(Text)), bindparam("tenant_id", type_=Uuid))
-
-_SIZE = text(
-    "select count(*) as documents, coalesce(avg(words), 0)::float8 as words from case_documents"
-    " where tenant_id = :tenant_id and kind = :kind"
-).bindparams(bindparam("tenant_id", type_=Uuid))
-
-# BM25 with k1 = 1.2 and b = 0.75. Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009.
-_BM25 = text(
-    """
-    select t.document_id, sum(q.idf * t.weight * 2.2 / (t.weight + 1.2 * (0.25 + 0.75 * d.words / :average))) as score,
-        array_agg(t.term order by q.idf desc) as terms
-    from unnest(:terms, :idfs) as q(term, idf)
-    join case_terms t on t.tenant_id = :tenant_id and t.kind = :kind and t.term = q.term
-    join case_documents d on d.tenant_id = t.tenant_id and d.id = t.document_id
-    where d.ref <> all(:exclude)
-    group by t.document_id order by score desc, t.document_id limit :limit
-    """
-).bindparams(
-    bindparam("terms", type_=ARRAY(Text)),
-    bindparam("idfs", type_=ARRAY(Double)),
-    bindparam("exclude", type_=ARRAY(Text)),
-    bindparam("tenant_id", type_=Uuid),
-)
-
-_TITLES = text(
-    """
-    with recent as materialized (
-        select id, title from case_documents
-        where tenant_id = :tenant_id and kind = :kind and ref <> all(:exclude)
-        order by occurred_at desc limit :window
-    )
-    select id, similarity(title, :title)::float8 as likeness from recent
-    where similarity(title, :title) >= 0.2 order by likeness desc, id limit :limit
-    """
-).bindparams(bindparam("exclude", type_=ARRAY(Text)), bindparam("tenant_id", type_=Uuid))
+_CANDIDATES_PER_HIT = 10
 
 
 @dataclass(frozen=True)
 class IndexSize:
-    """How many documents of a kind there are, and their mean length in words."""
+    """How many documents of a kind there are, up to ``DOCUMENTS_COUNTED``, and their mean length in words.
+
+    Attributes:
+        horizon: Documents from this id on are the newest ``NEWEST``; the nil id where there are fewer.
+    """
 
     documents: int
     words: float
+    horizon: UUID
+
+
+@dataclass(frozen=True)
+class TermCount:
+    """How many documents have a word, up to ``POSTINGS_READ``, and whether most documents have it."""
+
+    documents: int
+    common: bool
 
 
 @dataclass(frozen=True)
@@ -149,7 +94,7 @@ async def upsert_document(session: TenantSession, document: NewDocument) -> UUID
         text("delete from case_terms where tenant_id = :tenant_id and document_id = :document_id"), ids
     )
     await session.execute(
-        _INSERT_TERMS,
+        statements.INSERT_TERMS,
         ids
         | {
             "kind": document.kind,
@@ -158,7 +103,7 @@ async def upsert_document(session: TenantSession, document: NewDocument) -> UUID
             "facts": sorted({f"={fact}"[:200] for fact in document.facts}),
         },
     )
-    await session.execute(_COUNT_WORDS, ids)
+    await session.execute(statements.COUNT_WORDS, ids)
     return document_id
 
 
@@ -173,19 +118,24 @@ async def delete_document(session: TenantSession, *, kind: str, ref: str) -> Non
 
 async def measure_index(session: TenantSession, *, kind: str) -> IndexSize:
     """This will return the number of documents and their mean length."""
-    row = (await session.execute(_SIZE, {"tenant_id": session.tenant_id, "kind": kind})).one()
-    return IndexSize(row.documents, row.words)
+    row = (await session.execute(statements.SIZE, {"tenant_id": session.tenant_id, "kind": kind})).one()
+    return IndexSize(row.documents, row.words, row.horizon)
 
 
-async def count_terms(session: TenantSession, *, kind: str, query: str, facts: Sequence[str]) -> dict[str, int]:
-    """This will return each word and fact of the query with the number of documents that have it."""
+async def count_terms(
+    session: TenantSession, *, kind: str, title: str, body: str, facts: Sequence[str], horizon: UUID
+) -> dict[str, TermCount]:
+    """This will return the words and facts of a ticket with what is known of their frequency."""
     parameters = {
         "tenant_id": session.tenant_id,
         "kind": kind,
-        "text": query,
+        "title": title,
+        "body": body,
         "facts": [f"={fact}"[:200] for fact in facts],
+        "horizon": horizon,
     }
-    return {row.term: row.documents for row in await session.execute(_COUNT_TERMS, parameters)}
+    found = await session.execute(statements.COUNT_TERMS, parameters)
+    return {row.term: TermCount(row.documents, common=row.newest >= statements.POSTINGS_READ) for row in found}
 
 
 async def rank_by_terms(
@@ -208,23 +158,35 @@ async def rank_by_terms(
         "average": max(mean_words, 1.0),
         "exclude": list(exclude),
         "limit": limit,
+        "candidates": limit * _CANDIDATES_PER_HIT,
     }
-    return [TermHit(row.document_id, tuple(row.terms)) for row in await session.execute(_BM25, parameters)]
+    return [TermHit(row.document_id, tuple(row.terms)) for row in await session.execute(statements.BM25, parameters)]
 
 
 async def rank_by_title(
-    session: TenantSession, *, kind: str, title: str, exclude: Sequence[str], window: int, limit: int
+    session: TenantSession,
+    *,
+    kind: str,
+    title: str,
+    exclude: Sequence[str],
+    window: int,
+    among: Sequence[UUID],
+    limit: int,
 ) -> dict[UUID, float]:
-    """This will return the newest ``window`` documents whose titles look alike, with how much, best first."""
+    """This will return documents whose titles look alike, with how much, best first.
+
+    Looked at are the newest ``window`` of the kind and those in ``among``, which other searches found.
+    """
     parameters = {
         "tenant_id": session.tenant_id,
         "kind": kind,
         "title": title,
         "exclude": list(exclude),
         "window": window,
+        "among": list(among),
         "limit": limit,
     }
-    return {row.id: row.likeness for row in await session.execute(_TITLES, parameters)}
+    return {row.id: row.likeness for row in await session.execute(statements.TITLES, parameters)}
 
 
 async def find_by_signature(

@@ -10,6 +10,7 @@ from app.db.tenancy import TenantSession
 from app.enhancement.contract import ContextRequest
 from app.enhancement.models import CaseDocumentRow
 from app.enhancement.repository import search as repository
+from app.enhancement.repository.search import IndexSize
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, SourceKind, Trust
 from app.enhancement.rules.ranking import Features, choose_terms, fuse, idf, is_relevant, reasons, rerank
@@ -72,13 +73,19 @@ async def find_similar(
     size = await repository.measure_index(session, kind=kind.value)
     if size.documents == 0:
         return []
-    idfs, asked = await _weigh_terms(session, kind, request, documents=size.documents)
+    idfs, asked = await _weigh_terms(session, kind, request, size)
     exclude = sorted(request.exclude)
     hits = await repository.rank_by_terms(
         session, kind=kind.value, idfs=idfs, mean_words=size.words, exclude=exclude, limit=request.limit
     )
     titles = await repository.rank_by_title(
-        session, kind=kind.value, title=request.title, exclude=exclude, window=window, limit=request.limit
+        session,
+        kind=kind.value,
+        title=request.title,
+        exclude=exclude,
+        window=window,
+        among=[hit.document_id for hit in hits],
+        limit=request.limit,
     )
     same = await repository.find_by_signature(
         session, kind=kind.value, signature_hash=request.signature_hash, exclude=exclude, limit=request.limit
@@ -97,7 +104,7 @@ async def find_similar(
 
 
 async def _weigh_terms(
-    session: TenantSession, kind: SourceKind, request: ContextRequest, *, documents: int
+    session: TenantSession, kind: SourceKind, request: ContextRequest, size: IndexSize
 ) -> tuple[dict[str, float], int]:
     """The rarest words and every known fact of the ticket, with their inverse document frequencies.
 
@@ -105,11 +112,13 @@ async def _weigh_terms(
     depends on how much there was to share.
     """
     facts = sorted(request.entities.keys())
-    query = f"{request.title}\n{request.body}"
-    counts = await repository.count_terms(session, kind=kind.value, query=query, facts=facts)
-    rare = choose_terms({term: n for term, n in counts.items() if not term.startswith(_FACT)}, documents=documents)
-    known = [term for term, n in counts.items() if n and term.startswith(_FACT)]
-    idfs = {term: idf(document_count=counts[term], documents=documents) for term in [*rare, *known]}
+    counts = await repository.count_terms(
+        session, kind=kind.value, title=request.title, body=request.body, facts=facts, horizon=size.horizon
+    )
+    telling = {term: n.documents for term, n in counts.items() if not term.startswith(_FACT) and not n.common}
+    rare = choose_terms(telling, documents=size.documents)
+    known = [term for term, n in counts.items() if n.documents and term.startswith(_FACT)]
+    idfs = {term: idf(document_count=counts[term].documents, documents=size.documents) for term in [*rare, *known]}
     return idfs, sum(not term.startswith(_FACT) for term in counts)
 
 
