@@ -28,6 +28,7 @@ WARNING_MAX = 300
 
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_RUBY_OFFSET = re.compile(r"(:\d{2}(?:\.\d+)?) (?:UTC|([+-]\d{2}:?\d{2}))\Z", re.ASCII)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -57,8 +58,14 @@ def _as_text(value: object) -> str:
 def one_line(value: object, *, limit: int = TITLE_MAX) -> str:
     """This will return clean text without line breaks and control characters, for titles."""
     text = clean_text(value, limit=limit * 4)
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    plain = " ".join(text.split())
     return plain if len(plain) <= limit else plain[: limit - 1] + ELLIPSIS
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def clean_mapping(value: object, *, value_limit: int = LABEL_VALUE_MAX) -> dict[str, str]:
@@ -81,7 +88,8 @@ def parse_time(value: object) -> datetime | None:
     """This will return an aware time between 1990 and 2200, None for everything else.
 
     Numbers are seconds, milli-, micro- or nanoseconds since 1970, told apart by their size; text is ISO 8601, and
-    without an offset it is UTC. Alertmanager's zero time, year 1, is None.
+    without an offset it is UTC; ``2026-03-02 10:15:00 UTC`` and ``2026-03-02 10:15:00 +0100``, as Ruby writes them,
+    are read too. Alertmanager's zero time, year 1, is None.
     """
     if isinstance(value, str):
         return _parse_text_time(value.strip())
@@ -104,7 +112,7 @@ def _parse_text_time(text: str) -> datetime | None:
     if text.isascii() and text.isdigit():
         return parse_time(int(text)) if 9 <= len(text) <= 19 else None
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(_RUBY_OFFSET.sub(r"\1\2", text))
         return _of_this_age((found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC))
     except (ValueError, OverflowError):
         return None
