@@ -146,3 +146,50 @@ class SourceRefusalRow(Base):
     reason: Mapped[str] = mapped_column(Text, primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
     last_at: Mapped[datetime]
+
+
+class SourceRefusalExampleRow(TenantScoped, Base):
+    """One refused request, for its tenant's eyes: never its body or its headers, which are a stranger's.
+
+    Attributes:
+        claimed_id: The id of the delivery that it claimed to be, unproved and cut.
+    """
+
+    __tablename__ = "source_refusal_examples"
+
+    source_id: Mapped[UUID]
+    at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int]
+    claimed_id: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "source_id"],
+            ["sources.tenant_id", "sources.id"],
+            name="fk_source_refusal_examples_source",
+        ),
+        Index("ix_source_refusal_examples_source", "tenant_id", "source_id", "id"),
+    )
+
+
+class SourceProfileRow(Base):
+    """How a source's sender proves itself, described by its tenant. A table of its own: the intake does without it.
+
+    Attributes:
+        strength: Of the compiled profile, so that lists need not compile it.
+    """
+
+    __tablename__ = "source_profiles"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[UUID] = mapped_column(primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    strength: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], name="fk_source_profiles_source"
+        ),
+    )
