@@ -64,10 +64,6 @@ def one_line(value: object, *, limit: int = TITLE_MAX) -> str:
     return plain if len(plain) <= limit else plain[: limit - 1] + ELLIPSIS
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def clean_mapping(value: object, *, value_limit: int = LABEL_VALUE_MAX) -> dict[str, str]:
     """This will return up to 64 clean pairs, in the order of their names; anything but an object is empty."""
     if not isinstance(value, Mapping):
