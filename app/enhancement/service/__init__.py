@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.enhancement.service.cases import find_similar, forget_case, index_case
+from app.enhancement.service.consequences import tell_enhancements
 from app.enhancement.service.desks import change_desk, create_desk, delete_desk, get_desk, list_desks
 from app.enhancement.service.enhancements import (
     find_enhancement_for_ticket,
@@ -44,4 +45,5 @@ __all__ = [
     "record_ticket",
     "replace_knowledge_entry",
     "restart_enhancement",
+    "tell_enhancements",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, any_, func, literal, select, text
+from sqlalchemy import ARRAY, Select, Text, Uuid, any_, func, literal, select, text
 
 from app.db.tenancy import TenantSession
 from app.incidents.models import FIRING, OPEN, AlertRow, IncidentRow, TimelineRow
@@ -55,6 +55,14 @@ async def find_incident(session: TenantSession, *, incident_id: UUID) -> Inciden
     return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
 
 
+async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[IncidentRow]:
+    """This will return those of the incidents that there are, oldest first."""
+    query = select(IncidentRow).where(
+        IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == any_(literal(list(ids), ARRAY(Uuid)))
+    )
+    return (await session.scalars(query.order_by(IncidentRow.id).execution_options(**_FRESH))).all()
+
+
 async def find_open_in_group(session: TenantSession, *, source_id: UUID, group_key: str) -> UUID | None:
     """This will return the group's open incident, or None."""
     query = select(IncidentRow.id).where(
@@ -94,6 +102,14 @@ async def find_alert(session: TenantSession, *, alert_id: UUID) -> AlertRow | No
     """This will return the alert, or None."""
     query = select(AlertRow).where(AlertRow.tenant_id == session.tenant_id, AlertRow.id == alert_id)
     return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+
+
+async def find_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[AlertRow]:
+    """This will return those of the alerts that there are, oldest first."""
+    query = select(AlertRow).where(
+        AlertRow.tenant_id == session.tenant_id, AlertRow.id == any_(literal(list(ids), ARRAY(Uuid)))
+    )
+    return (await session.scalars(query.order_by(AlertRow.id).execution_options(**_FRESH))).all()
 
 
 async def list_alerts(

@@ -10,6 +10,8 @@ from app.incidents.service.normalise import Delivered
 from app.incidents.service.reading import (
     AlertNotFound,
     IncidentNotFound,
+    find_alerts,
+    find_incidents,
     find_open_alert_status,
     get_alert,
     get_incident,
@@ -17,6 +19,7 @@ from app.incidents.service.reading import (
     list_incidents,
     list_timeline,
 )
+from app.incidents.service.rehearsal import Rehearsal, RehearsedEvent, RehearsedIncident, rehearse
 from app.incidents.service.responses import (
     GroupHasOpenIncident,
     acknowledge_incident,
@@ -38,12 +41,17 @@ __all__ = [
     "IncidentFilter",
     "IncidentNotFound",
     "InvalidTransition",
+    "Rehearsal",
+    "RehearsedEvent",
+    "RehearsedIncident",
     "SourceFacts",
     "acknowledge_incident",
     "add_note",
     "apply_alerts",
     "apply_deliveries",
     "assign_incident",
+    "find_alerts",
+    "find_incidents",
     "find_open_alert_status",
     "get_alert",
     "get_incident",
@@ -51,6 +59,7 @@ __all__ = [
     "list_incidents",
     "list_timeline",
     "record_timeline",
+    "rehearse",
     "reopen_incident",
     "resolve_incident",
     "resolve_stale_alerts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from app.core.errors import NotFound
@@ -43,6 +44,16 @@ async def get_incident(session: TenantSession, *, incident_id: IncidentId) -> In
     if row is None:
         raise IncidentNotFound(incident_id=str(incident_id))
     return to_incident_view(row)
+
+
+async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> list[IncidentView]:
+    """This will return those of the incidents that are this tenant's, oldest first."""
+    return [to_incident_view(row) for row in await reading.find_incidents(session, ids=ids)] if ids else []
+
+
+async def find_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> list[AlertView]:
+    """This will return those of the alerts that are this tenant's, oldest first."""
+    return [AlertView.model_validate(row) for row in await reading.find_alerts(session, ids=ids)] if ids else []
 
 
 async def list_incidents(

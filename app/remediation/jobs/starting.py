@@ -25,6 +25,7 @@ from app.remediation.rules.budgets import Refusal
 from app.remediation.rules.matching import Criteria, IncidentFacts
 from app.remediation.rules.states import Mode
 from app.remediation.rules.substitution import MissingValue, substitute
+from app.remediation.service.consequences import trigger_key
 from app.remediation.service.start import RunNotStarted, RunRequest, begin_run, incident_facts, record_refused
 from app.settings import Settings
 from app.settings.remediation import RemediationSettings
@@ -138,4 +139,4 @@ def _request(
 
 
 def _trigger(rule: RunbookRuleRow, incident_id: UUID) -> str:
-    return f"{incident_id}:{rule.id}"
+    return trigger_key(incident_id=incident_id, rule_id=rule.id)

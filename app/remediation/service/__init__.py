@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.remediation.service.consequences import tell_runs
 from app.remediation.service.ending import end_run
 from app.remediation.service.reading import RunEnded, RunNotFound, get_run, list_runs
 from app.remediation.service.rules import RuleNotFound, create_rule, delete_rule, get_rule, list_rules, replace_rule
@@ -48,5 +49,6 @@ __all__ = [
     "list_targets",
     "replace_rule",
     "replace_target",
+    "tell_runs",
     "validate_runbook",
 ]
