@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,6 +17,7 @@ MAX_ALERTS = 2000
 
 
 _FORM_FIELDS_MAX = 200
+_NOTES_MAX = 20
 
 
 class ParseError(Exception):
@@ -39,7 +40,48 @@ class NoConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Events(list[AlertEvent]):
+    """What a parser understood, where it has more to say than the alerts: what it left out on purpose, and why.
+
+    Attributes:
+        notes: For the receipt, bounded.
+    """
+
+    def __init__(self, events: Iterable[AlertEvent] = (), *, notes: Iterable[str] = ()) -> None:
+        super().__init__(events)
+        self.notes: list[str] = []
+        for text in notes:
+            self.note(text)
+
+    def note(self, text: str) -> None:
+        """This will add a note, once and up to twenty."""
+        if len(self.notes) < _NOTES_MAX and text not in self.notes:
+            self.notes.append(text[:300])
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """An item of which no alert is made, and why."""
+
+    reason: str
+
+
+class Explaining(Protocol):
+    """A parse, item by item, for previews.
+
+    Attributes:
+        unfound: Settings of the tenant's own that found nothing in the last item, ``labels.host`` for instance.
+    """
+
+    unfound: list[str]
+
+    def each(self) -> Iterator[AlertEvent | Ignored]:
+        """This will map one item after the other; raises ParseError."""
+        ...
+
+
 Parse = Callable[[bytes, Mapping[str, str], Any], list[AlertEvent]]
+Explain = Callable[[bytes, Mapping[str, str], Any], Explaining]
 
 COMMON_SEVERITIES: Mapping[str, Severity] = {
     "p0": Severity.P0,
@@ -79,7 +121,8 @@ class AlertSource:
         profile: Signature profile that a new source of this kind gets unless it asks for another.
         config_model: What a tenant may set; validated before it is stored.
         parse: Pure ``(body, headers, config) -> events``; raises ParseError and nothing else, whatever the bytes.
-            Header names are lower case.
+            Header names are lower case. An ``Events`` carries notes along.
+        explain: The same item by item, where a tenant's own expressions may find nothing.
         severities: From the sender's word, lower case, to ours; a tenant's own map goes over it.
         resolve_timeout_s: Default time-out for senders that do not say when it is over; None never.
         replay_window_s: How long identical bytes are the same delivery again, for senders that number nothing and repeat
@@ -96,6 +139,7 @@ class AlertSource:
     title: str
     profile: str
     parse: Parse
+    explain: Explain | None = None
     config_model: type[BaseModel] = NoConfig
     severities: Mapping[str, Severity] = field(default_factory=lambda: COMMON_SEVERITIES)
     resolve_timeout_s: int | None = None

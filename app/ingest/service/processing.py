@@ -15,7 +15,7 @@ from app.core.ids import DeliveryId
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import AlertEvent, AppliedAlert
 from app.incidents.service import Delivered, apply_deliveries
-from app.ingest.contract import ParseError
+from app.ingest.contract import Events, ParseError
 from app.ingest.models import SourceRow
 from app.ingest.repository import deliveries as repository
 from app.ingest.repository.deliveries import ClaimedDelivery, Finding
@@ -122,12 +122,13 @@ def _processed(entry: _Parsed, applied: Sequence[AppliedAlert]) -> Finding:
     ]
     incidents = list(dict.fromkeys(str(what.incident_id) for what in applied if what.incident_id is not None))
     warnings = list(dict.fromkeys(warning for event in entry.events for warning in event.warnings))
-    if not entry.events:
+    notes = entry.events.notes if isinstance(entry.events, Events) else []
+    if not entry.events and not notes:
         warnings.append("the delivery carries no alerts")
     result = {
         "outcomes": dict(Tally(what.outcome.value for what in applied)),
         "alerts": alerts,
         "incidents": incidents[:_SHOWN_ALERTS],
-        "warnings": warnings[:_SHOWN_WARNINGS],
+        "warnings": [*notes, *warnings][:_SHOWN_WARNINGS],
     }
     return Finding(entry.delivery.id, DeliveryState.PROCESSED, "", "", result)

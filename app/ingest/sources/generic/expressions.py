@@ -1,7 +1,8 @@
 """JMESPath with a leash: few functions, few constructions, a budget of steps and a cap on every result.
 
 Without it ten characters repeated double a list each time (``[@,@][] | [@,@][] | ...``), and ``to_string`` writes a
-structure out that shares its parts. Source: JMESPath specification, grammar of 2015 as in ``jmespath`` 1.1.
+structure out that shares its parts. What is wrong with an expression is said when it is saved, with the place.
+Source: JMESPath specification, grammar of 2015 as in ``jmespath`` 1.1.
 """
 
 from __future__ import annotations
@@ -10,23 +11,24 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError, LexerError
+from jmespath.exceptions import ParseError as NotJmespath
 from jmespath.parser import Parser
-from jmespath.visitor import TreeInterpreter
+from jmespath.visitor import Options, TreeInterpreter
 
 from app.ingest.contract import ParseError
+from app.ingest.sources.generic.functions import ARGUMENTS, LITERAL_ARGUMENTS, PATTERN_ARGUMENT, MappingFunctions
+from app.ingest.sources.generic.regexes import InvalidPattern, compile_pattern
 
-EXPRESSION_MAX = 300
-FUNCTIONS = frozenset(
-    {"contains", "ends_with", "join", "keys", "length", "max", "min", "not_null", "sort", "starts_with", "to_number"}
-    | {"type", "values"}
-)
+EXPRESSION_MAX = 1000
 SELECTS_MAX = 2
 SELECT_WIDTH_MAX = 16
-FUNCTIONS_MAX = 5
+FUNCTIONS_MAX = 8
 STEPS_MAX = 200_000
 LIST_MAX = 20_000
 STRING_MAX = 1_048_576
+
+Tree = Mapping[str, Any]
 
 
 class InvalidExpression(ValueError):
@@ -34,32 +36,31 @@ class InvalidExpression(ValueError):
 
 
 @lru_cache(maxsize=2048)
-def compile_expression(text: str) -> Mapping[str, Any]:
+def compile_expression(text: str) -> Tree:
     """This will return the parsed expression.
 
     Raises:
-        InvalidExpression: Too long, no JMESPath, or with a construction that is not allowed.
+        InvalidExpression: Too long, no JMESPath, or with a construction that is not allowed; says where and what to do.
     """
     if len(text) > EXPRESSION_MAX:
         raise InvalidExpression(f"an expression has at most {EXPRESSION_MAX} characters")
     try:
-        tree: Mapping[str, Any] = Parser().parse(text).parsed
+        tree: Tree = Parser().parse(text).parsed
     except (JMESPathError, RecursionError) as error:
-        raise InvalidExpression(f"{text!r} is no JMESPath expression: {str(error)[:200]}") from None
+        raise InvalidExpression(_misread(text, error)) from None
     nodes = list(_walk(tree))
     selects = [node for node in nodes if node["type"] in ("multi_select_list", "multi_select_dict")]
-    calls = [node["value"] for node in nodes if node["type"] == "function_expression"]
     if len(selects) > SELECTS_MAX or any(len(node["children"]) > SELECT_WIDTH_MAX for node in selects):
-        raise InvalidExpression(f"{text!r} builds too much: {SELECTS_MAX} lists or objects of {SELECT_WIDTH_MAX} parts")
+        raise InvalidExpression(f"it builds too much: {SELECTS_MAX} lists or objects of {SELECT_WIDTH_MAX} parts")
+    calls = [node for node in nodes if node["type"] == "function_expression"]
     if len(calls) > FUNCTIONS_MAX:
-        raise InvalidExpression(f"{text!r} calls more than {FUNCTIONS_MAX} functions")
-    unknown = sorted(set(calls) - FUNCTIONS)
-    if unknown:
-        raise InvalidExpression(f"{text!r} calls {unknown[0]!r}; allowed are {', '.join(sorted(FUNCTIONS))}")
+        raise InvalidExpression(f"it calls {len(calls)} functions; at most {FUNCTIONS_MAX} are allowed")
+    for call in calls:
+        _check_call(text, call)
     return tree
 
 
-def _walk(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _walk(tree: Tree) -> Iterator[Tree]:
     waiting: list[Any] = [tree]
     while waiting:
         node = waiting.pop()
@@ -68,18 +69,102 @@ def _walk(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             waiting += node.get("children", ())
 
 
-class Evaluator(TreeInterpreter):
-    """Evaluates expressions against documents of one delivery, on one budget."""
+def _check_call(text: str, call: Tree) -> None:
+    name, arguments = call["value"], call["children"]
+    where = f"at character {max(text.find(f'{name}('), 0) + 1}"
+    if name not in ARGUMENTS:
+        raise InvalidExpression(f"{where}: there is no function {name!r}; there are {', '.join(sorted(ARGUMENTS))}")
+    least, most = ARGUMENTS[name]
+    if not least <= len(arguments) <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise InvalidExpression(f"{where}: {name} takes {wanted} arguments, not {len(arguments)}")
+    for index in LITERAL_ARGUMENTS.get(name, ()):
+        node = arguments[index]
+        if node["type"] != "literal" or not isinstance(node["value"], str):
+            raise InvalidExpression(
+                f"{where}: argument {index + 1} of {name} is a constant text in single quotes, as in {_EXAMPLES[name]}"
+            )
+    if name in PATTERN_ARGUMENT:
+        try:
+            compile_pattern(arguments[PATTERN_ARGUMENT[name]]["value"])
+        except InvalidPattern as error:
+            raise InvalidExpression(f"{where}: the pattern of {name} cannot be used: {error}") from None
 
-    def __init__(self) -> None:
-        super().__init__()
+
+_EXAMPLES = {
+    "match": "match(subject, 'RECOVERY|OK')",
+    "extract": "extract(subject, 'host=(\\S+)')",
+    "replace": "replace(subject, '^Re: ', '')",
+    "header": "header('x-event')",
+}
+
+
+def _misread(text: str, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, IncompleteExpressionError):
+        return f"at character {len(text) + 1}: it ends too early; is a bracket, a quote or a name missing?"
+    if isinstance(error, LexerError):
+        return f"at character {error.lexer_position + 1}: {str(error.message)[:120]}; {_advice(text)}"
+    if isinstance(error, NotJmespath):
+        return (
+            f"at character {error.lex_position + 1}: {str(error.token_value)[:60]!r} cannot stand here; {_advice(text)}"
+        )
+    return f"it is no JMESPath expression: {str(error)[:160]}"
+
+
+def _advice(text: str) -> str:
+    if text.lstrip().startswith("$"):
+        return "a path begins with a name, without the $ of JSONPath: data.host"
+    if text.count("'") % 2 or '"' in text:
+        return "texts stand in single quotes, unusual names in double quotes: \"my-name\" == 'text'"
+    if "-" in text or ":" in text or "/" in text:
+        return 'a name with other characters than letters, digits and _ stands in double quotes: "my-name".value'
+    if " " in text.strip() and "||" not in text:
+        return "for a text with values in it write a template: {{ host }} is {{ state }}"
+    return "see https://jmespath.org/specification.html"
+
+
+class Evaluator(TreeInterpreter):
+    """Evaluates expressions against documents of one delivery, on one budget.
+
+    Args:
+        headers: The request's, lower case, for ``header()``.
+        document: The whole payload, for ``document()``.
+
+    Attributes:
+        fields: Named fields of the alert at hand, for ``field()``.
+    """
+
+    def __init__(self, headers: Mapping[str, str] | None = None, document: object = None) -> None:
+        self.fields: Mapping[str, Any] = {}
+        own = MappingFunctions(
+            charge=self.charge,
+            headers=headers or {},
+            document=document,
+            field=self._field,
+        )
+        super().__init__(Options(custom_functions=own))
         self._steps = 0
+
+    def _field(self, name: str) -> Any:
+        return self.fields.get(name)
+
+    def charge(self, steps: int) -> None:
+        """This will take steps off the budget.
+
+        Raises:
+            ParseError: It is used up.
+        """
+        self._steps += steps
+        if self._steps > STEPS_MAX:
+            raise ParseError("mapping.failed", f"the mapping took more than {STEPS_MAX} steps")
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         """This will evaluate one node, counted and its result measured."""
         self._steps += 1
         if self._steps > STEPS_MAX:
-            raise ParseError("mapping.failed", f"the mapping took more than {STEPS_MAX} steps")
+            self.charge(0)
         result = super().visit(node, *args, **kwargs)
         if isinstance(result, list) and len(result) > LIST_MAX:
             raise ParseError("mapping.failed", f"an expression made a list of more than {LIST_MAX} entries")
