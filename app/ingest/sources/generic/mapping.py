@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Link
@@ -15,7 +15,6 @@ from app.ingest.sources.generic.templates import is_template, render
 
 Config = TypeVar("Config", bound=MappingConfig)
 
-_ACKNOWLEDGED = AlertStatus.__members__.get("ACKNOWLEDGED", AlertStatus.FIRING)
 _NOTHING: tuple[Any, ...] = (None, False, "", [], {})
 
 
@@ -58,10 +57,14 @@ class Mapper(Generic[Config]):
         for item in self.items():
             yield self.map(item)
 
-    def map(self, item: dict[str, Any]) -> AlertEvent | Ignored:
-        """This will return the item's alert, or why it is none."""
+    def map(self, item: dict[str, Any], *, warnings: Iterable[str] = ()) -> AlertEvent | Ignored:
+        """This will return the item's alert, or why it is none.
+
+        Args:
+            warnings: What the caller had to bend to make the item.
+        """
         config = self.config
-        warnings: list[str] = []
+        warnings = list(warnings)
         named: dict[str, Any] = {}
         self._item, self.unfound, self._evaluator.fields = item, [], named
         for name, text in config.fields.items():
@@ -139,7 +142,7 @@ class Mapper(Generic[Config]):
         if self._holds(config.resolved_when):
             return AlertStatus.RESOLVED
         if self._holds(config.acknowledged_when):
-            return _ACKNOWLEDGED
+            return AlertStatus.ACKNOWLEDGED
         said = self._find("status", config.status)
         if isinstance(said, dict | list):
             warnings.append("the status is no text: taken as firing")
@@ -147,7 +150,7 @@ class Mapper(Generic[Config]):
         word = values.one_line(said, limit=100).lower()
         if word in config.resolved_values:
             return AlertStatus.RESOLVED
-        return _ACKNOWLEDGED if word in config.acknowledged_values else AlertStatus.FIRING
+        return AlertStatus.ACKNOWLEDGED if word in config.acknowledged_values else AlertStatus.FIRING
 
     def _dedup_key(self, title: str) -> str:
         wanted = self.config.dedup or (IDS,)
@@ -158,14 +161,20 @@ class Mapper(Generic[Config]):
             return parts[0]
         return digest_of(parts if any(parts) else [title])
 
+    def standing_labels(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """This will return labels that each alert gets whatever the mapping says; of equal names the mapping's stands."""
+        return {}
+
     def _labels(self, warnings: list[str]) -> dict[str, str]:
         config = self.config
+        standing = self.standing_labels(self._item)
         if config.labels:
-            return values.clean_mapping(self._named("labels", config.labels))
+            return values.clean_mapping({**standing, **self._named("labels", config.labels)})
         found = self._find("labels_from", config.labels_from)
-        if isinstance(found, dict):
-            warnings += values.mapping_warnings(found, what="labels")
-        return values.clean_mapping(found)
+        if not isinstance(found, dict):
+            return values.clean_mapping(standing)
+        warnings += values.mapping_warnings(found, what="labels")
+        return values.clean_mapping({**standing, **found} if standing else found)
 
     def _links(self, warnings: list[str]) -> tuple[Link, ...]:
         candidates: list[tuple[str, object]] = [("Source", self._find("url", self.config.url))]
