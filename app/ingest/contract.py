@@ -191,6 +191,15 @@ def load_form(body: bytes) -> dict[str, str]:
     return fields
 
 
+def load_form_or_object(body: bytes) -> dict[str, Any]:
+    """This will parse a JSON object or a form, for senders that let their user choose; the first character tells.
+
+    Raises:
+        ParseError: It is neither.
+    """
+    return load_object(body) if body[:64].lstrip()[:1] in (b"{", b"[") else dict(load_form(body))
+
+
 def json_type(value: object) -> str:
     """This will name the JSON type of a value, with its article."""
     if value is None:
