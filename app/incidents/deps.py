@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request
 
 from app.core.errors import Invalid
 from app.http.clock import Moment
-from app.incidents.schemas import AlertStatus, IncidentState, PlainText, Severity
+from app.incidents.schemas import AlertState, IncidentState, PlainText, Severity
 from app.incidents.service import AlertFilter, IncidentFilter
 
 _PAGE = {"cursor", "limit"}
@@ -56,7 +56,7 @@ def _incident_filter(
 
 def _alert_filter(
     request: Request,
-    status: Annotated[list[AlertStatus] | None, Query(max_length=10, description="One or several statuses.")] = None,
+    status: Annotated[list[AlertState] | None, Query(max_length=10, description="One or several statuses.")] = None,
     severity: Annotated[list[Severity] | None, Query(max_length=10, description="One or several severities.")] = None,
     source: Annotated[UUID | None, Query(description="Id of the source.")] = None,
     incident: Annotated[UUID | None, Query(description="Id of the incident.")] = None,

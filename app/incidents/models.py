@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,14 +12,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantScoped
-from app.incidents.rules.states import OPEN_STATES, AlertStatus, IncidentState, Severity
+from app.incidents.rules.states import ALERT_STATES, OPEN_STATES, AlertStatus, IncidentState, Severity
 
 FIRING = "status = 'firing'"
 # Sorted, because a set's order differs between processes and the migrated index must compare equal.
 OPEN = "state in ({})".format(", ".join(f"'{state}'" for state in sorted(OPEN_STATES)))
 
 
-def _one_of(column: str, values: type[IncidentState | AlertStatus | Severity]) -> str:
+def _one_of(column: str, values: Iterable[IncidentState | AlertStatus | Severity]) -> str:
     return f"{column} in ({', '.join(repr(value.value) for value in values)})"
 
 
@@ -93,7 +94,7 @@ class AlertRow(TenantScoped, Base):
     last_delivery_id: Mapped[UUID | None]
 
     __table_args__ = (
-        CheckConstraint(_one_of("status", AlertStatus), name="status"),
+        CheckConstraint(_one_of("status", ALERT_STATES), name="status"),
         CheckConstraint(_one_of("severity", Severity), name="severity"),
         ForeignKeyConstraint(["tenant_id", "incident_id"], ["incidents.tenant_id", "incidents.id"]),
         Index("uq_alerts_open", "tenant_id", "source_id", "dedup_key", unique=True, postgresql_where=text(FIRING)),
@@ -155,7 +156,10 @@ class IncidentCounterRow(Base):
 
 
 class TimelineRow(TenantScoped, Base):
-    """One line of an incident's history: who or what did what, and why. Never changed."""
+    """One line of an incident's history: who or what did what, and why. Never changed.
+
+    ``origin`` is set where the line repeats a sender's own word, so that the same word is repeated once.
+    """
 
     __tablename__ = "timeline_entries"
 
@@ -168,8 +172,17 @@ class TimelineRow(TenantScoped, Base):
     summary: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     data: Mapped[dict[str, Any]]
+    origin: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "incident_id"], ["incidents.tenant_id", "incidents.id"]),
         Index("ix_timeline_entries_incident", "tenant_id", "incident_id", "id"),
+        Index(
+            "uq_timeline_entries_origin",
+            "tenant_id",
+            "origin",
+            "kind",
+            unique=True,
+            postgresql_where=text("origin is not null"),
+        ),
     )

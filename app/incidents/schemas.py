@@ -11,11 +11,12 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.ids import AlertId, IncidentId, SourceId
-from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState, Severity
+from app.incidents.rules.states import AlertOutcome, AlertState, AlertStatus, IncidentState, Severity
 
 __all__ = [
     "AlertEvent",
     "AlertOutcome",
+    "AlertState",
     "AlertStatus",
     "AlertView",
     "AppliedAlert",
@@ -70,6 +71,7 @@ class AlertEvent:
         raw_severity: What the sender called it.
         event_time: The sender's time of this state; None stands for the time of delivery.
         group: The sender's own group labels, used where the source declares no grouping labels.
+        note: What somebody wrote over there; goes to the timeline of the alert's incident, up to 20,000 code points.
         warnings: What the parser had to bend to make sense of the payload.
     """
 
@@ -87,6 +89,7 @@ class AlertEvent:
     links: tuple[Link, ...] = ()
     ticket: TicketRef | None = None
     group: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -177,7 +180,7 @@ class AlertView(_View):
     incident_id: UUID
     source_id: UUID
     dedup_key: str
-    status: AlertStatus
+    status: AlertState
     severity: Severity
     raw_severity: str
     title: str

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, Uuid, any_, func, literal, select, text
 
 from app.db.tenancy import TenantSession
-from app.incidents.models import FIRING, OPEN, AlertHeadRow, AlertRow, IncidentGroupRow, IncidentRow
+from app.incidents.models import FIRING, OPEN, AlertHeadRow, AlertRow, IncidentGroupRow, IncidentRow, TimelineRow
 
 _ENSURE_HEADS = text(
     "insert into alert_heads (tenant_id, source_id, dedup_key, touched_at)"
@@ -106,6 +106,16 @@ async def load_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> Sequenc
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(query)).all()
+
+
+async def find_repeated(session: TenantSession, *, origins: Sequence[str]) -> set[tuple[str, str]]:
+    """This will say which words of locked keys' senders are on a timeline already: (origin, kind of line)."""
+    if not origins:
+        return set()
+    query = select(TimelineRow.origin, TimelineRow.kind).where(
+        TimelineRow.tenant_id == session.tenant_id, TimelineRow.origin == any_(literal(list(origins), ARRAY(Text)))
+    )
+    return {(origin, kind) for origin, kind in (await session.execute(query)).all() if origin is not None}
 
 
 async def count_open_alerts(session: TenantSession, *, incident_ids: Sequence[UUID]) -> list[tuple[UUID, str, int]]:

@@ -78,6 +78,7 @@ _TIMELINE = {
     "summary": "text",
     "reason": "text",
     "data": "jsonb",
+    "origin": "text",
 }
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.incidents.rules.flood import flooding
+from app.incidents.rules.said import acknowledge, add_note
 from app.incidents.rules.settle import close_episode, end_alert, iso, note_about, rate
 from app.incidents.rules.signals import Signal, common_labels, incident_title
 from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState
@@ -45,14 +46,19 @@ class Correlation:
     def apply(self, world: World, signal: Signal) -> Verdict:
         """This will move the world by one signal."""
         head = world.heads[signal.key]
-        if head.order is not None and signal.order <= head.order:
+        if signal.status is AlertStatus.NOTED:
+            verdict = _verdict(head.alert, AlertOutcome.IGNORED, "it says nothing about the alert's state")
+        elif head.order is not None and signal.order <= head.order:
             verdict = self._late(world, head, signal)
+        elif signal.status is AlertStatus.ACKNOWLEDGED:
+            outcome, reason = acknowledge(world, head.alert, signal, source_name=self.source_name)
+            verdict = _verdict(head.alert, outcome, reason)
         else:
             head.order, head.status, head.is_changed = signal.order, signal.status, True
             firing = signal.status is AlertStatus.FIRING
             verdict = self._fire(world, head, signal) if firing else self._resolve(world, head, signal)
         _announce_ticket(world, head.alert, signal)
-        return verdict
+        return add_note(world, head.alert, signal, verdict, source_name=self.source_name)
 
     def _late(self, world: World, head: Head, signal: Signal) -> Verdict:
         alert = head.alert

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from app.incidents.rules.states import AlertStatus, Severity
 
@@ -19,6 +20,7 @@ MAX_LABELS = 128
 MAX_LABEL_NAME = 128
 MAX_LABEL_VALUE = 1_024
 MAX_ANNOTATION_VALUE = 4_096
+MAX_NOTE = 20_000
 MAX_WARNINGS = 20
 # A sender whose clock runs ahead further than this is not believed: one firing dated in the year 9999 would
 # otherwise make every later resolve look late.
@@ -43,6 +45,8 @@ class Signal:
         order: What decides which of two signals of one alert is newer.
         name: The label ``alertname`` where there is one, else the title.
         started_at: When the sender says that the alert began; never after ``at``.
+        note: What is to be added to the timeline.
+        origin: Which word of which delivery this is, the same when the delivery is applied again.
     """
 
     key: str
@@ -62,6 +66,8 @@ class Signal:
     links: tuple[Mapping[str, str], ...] = ()
     ticket: Mapping[str, str] | None = None
     warnings: tuple[str, ...] = ()
+    note: str = ""
+    origin: str = ""
 
     @property
     def at(self) -> datetime:
@@ -103,6 +109,11 @@ def normalise_dedup_key(raw: str, *, title: str, labels: Mapping[str, str]) -> s
     if len(key) > MAX_DEDUP_KEY or key.startswith(_HASHED) or _UNSTORABLE.search(key):
         return _HASHED + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     return key
+
+
+def origin_of(*, delivery_id: UUID, index: int, key: str) -> str:
+    """This will name one word of a delivery; read otherwise (of another alert) it is another word."""
+    return hashlib.sha256(f"{delivery_id}:{index}:{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def group_of(

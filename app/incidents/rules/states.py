@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Literal
 
 from app.core.errors import Conflict
 
@@ -18,23 +19,35 @@ class Severity(StrEnum):
 
 
 class AlertStatus(StrEnum):
-    """What the sender says about one alert."""
+    """What the sender says about one alert; the alert itself is only ever one of ``ALERT_STATES``.
+
+    ``acknowledged`` means that somebody is on it over there, ``noted`` carries a note and says nothing about the state.
+    """
 
     FIRING = "firing"
     RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+    NOTED = "noted"
+
+
+ALERT_STATES = (AlertStatus.FIRING, AlertStatus.RESOLVED)
+AlertState = Literal[AlertStatus.FIRING, AlertStatus.RESOLVED]
 
 
 class AlertOutcome(StrEnum):
     """What became of one alert event.
 
     ``late`` means that a newer event of the same alert had been applied before; ``ignored`` means that the event
-    says nothing that was not known (a resolve of something that is not firing, or the same event again).
+    says nothing that was not known (a resolve of something that is not firing, or the same event again) or speaks of
+    nothing that is open (an acknowledgement of an alert that is over).
     """
 
     OPENED = "opened"
     BUMPED = "bumped"
     RESOLVED = "resolved"
     REOPENED = "reopened"
+    ACKNOWLEDGED = "acknowledged"
+    NOTED = "noted"
     LATE = "late"
     IGNORED = "ignored"
 

@@ -127,7 +127,11 @@ class Incident:
 
 @dataclass(kw_only=True)
 class Note:
-    """A line for an incident's timeline; several alike in a row become one."""
+    """A line for an incident's timeline; several alike in a row become one.
+
+    Attributes:
+        origin: Set where the line repeats a word of the sender's, which no delivery can make it repeat again.
+    """
 
     incident_id: UUID
     kind: str
@@ -135,6 +139,7 @@ class Note:
     reason: str
     data: dict[str, Any] = field(default_factory=dict)
     alerts: list[tuple[UUID, str]] = field(default_factory=list)
+    origin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +172,14 @@ class World:
         groups: The newest incident of each group of the batch, by group key.
         incidents: By id; holds each incident that a head's alert or a group refers to.
         room: How many incidents the source may still open before its flood begins (``flood.py``).
+        repeated: Which of the sender's words the timelines repeat already: (origin, kind of line).
     """
 
     heads: dict[str, Head]
     groups: dict[str, UUID | None]
     incidents: dict[UUID, Incident]
     room: int = MOST_OPEN
+    repeated: set[tuple[str, str]] = field(default_factory=set)
     changed_groups: set[str] = field(default_factory=set)
     new_alerts: list[Alert] = field(default_factory=list)
     past_alerts: list[Alert] = field(default_factory=list)

@@ -31,6 +31,8 @@ INCIDENTS_RESOLVED = counter(
 
 # A storm names its first alerts; the rest are a number. The alerts themselves are all in their table.
 _NAMED_ALERTS = 20
+# What a sender can say about an incident that it opens in the same breath, and that the opening does not tell.
+_SAID = frozenset({"acknowledged", "note"})
 
 
 async def write_notes(session: TenantSession, notes: Iterable[Note], *, actor: Actor, now: datetime) -> None:
@@ -43,7 +45,11 @@ async def announce(
 ) -> None:
     """This will audit and emit what became of each incident, and each new ticket."""
     changed = [incident for incident in world.incidents.values() if incident.is_changed]
-    deeds = [deed for incident in changed for deed in _deeds(incident, actor, source)]
+    said: dict[UUID, list[Note]] = {}
+    for note in world.notes:
+        if note.origin is not None:
+            said.setdefault(note.incident_id, []).append(note)
+    deeds = [deed for incident in changed for deed in _deeds(incident, said.get(incident.id, ()), actor, source)]
     await record_many(session, deeds, now=now)
     for incident in changed:
         await _emit_changes(session, incident, actor=actor, source=source, now=now)
@@ -81,10 +87,9 @@ async def _emit_changes(
         INCIDENTS_OPENED.labels(severity=incident.severity.value).inc()
         log.info("incident.opened", incident_id=str(incident.id), severity=incident.severity.value)
         await emit(session, _opened(session, incident, source, now))
-    else:
-        for what in dict.fromkeys(incident.happened):
-            if what != "resolved":
-                await announce_updated(session, incident_id=incident.id, what=what, now=now)
+    for what in dict.fromkeys(incident.happened):
+        if what != "resolved" and (what in _SAID or not incident.is_new):
+            await announce_updated(session, incident_id=incident.id, what=what, now=now)
     if _was_resolved(incident):
         await _emit_resolved(session, incident.id, actor, now)
 
@@ -93,14 +98,19 @@ def _was_resolved(incident: Incident) -> bool:
     return "resolved" in incident.happened and incident.state is IncidentState.RESOLVED
 
 
-def _deeds(incident: Incident, actor: Actor, source: SourceFacts | None) -> list[Deed]:
+def _deeds(incident: Incident, said: Iterable[Note], actor: Actor, source: SourceFacts | None) -> list[Deed]:
     deeds = []
     if incident.is_new and source is not None:
         detail = {"title": incident.title, "severity": incident.severity.value, "source": source.name}
         deeds.append(Deed(actor=actor, action="incident.opened", subject=_subject(incident.id), detail=detail))
+    deeds += [Deed(actor=actor, action=note.kind, subject=_subject(incident.id), detail=_said(note)) for note in said]
     if _was_resolved(incident):
         deeds.append(_resolved_deed(incident.id, actor, f"by {incident.resolved_by}"))
     return deeds
+
+
+def _said(note: Note) -> dict[str, Any]:
+    return {"summary": clean_value(note.summary), "reason": clean_value(note.reason)}
 
 
 def _resolved_deed(incident_id: UUID, actor: Actor, reason: str) -> Deed:
@@ -152,6 +162,7 @@ def _entry(note: Note, actor: Actor, now: datetime) -> dict[str, Any]:
         reason=note.reason,
         data=data,
         now=now,
+        origin=note.origin,
     )
 
 
@@ -164,6 +175,7 @@ def timeline_row(
     reason: str,
     data: dict[str, Any],
     now: datetime,
+    origin: str | None = None,
 ) -> dict[str, Any]:
     """This will return one entry's columns."""
     return {
@@ -177,6 +189,7 @@ def timeline_row(
         "summary": summary,
         "reason": reason,
         "data": clean_value(data),
+        "origin": origin,
     }
 
 

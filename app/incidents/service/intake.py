@@ -78,6 +78,7 @@ async def apply_deliveries(
         keys=(signal.key for signal in flat),
         group_keys=(signal.group_key for signal in firing),
         now=now,
+        origins=(signal.origin for signal in flat),
         most_open=MOST_OPEN,
     )
     expires_at = now + timedelta(seconds=source.resolve_timeout_s) if source.resolve_timeout_s else None

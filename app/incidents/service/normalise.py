@@ -11,6 +11,7 @@ from app.incidents.rules.signals import (
     MAX_ANNOTATION_VALUE,
     MAX_DESCRIPTION,
     MAX_LABEL_VALUE,
+    MAX_NOTE,
     MAX_TITLE,
     Signal,
     clean,
@@ -18,9 +19,11 @@ from app.incidents.rules.signals import (
     group_of,
     merge_warnings,
     normalise_dedup_key,
+    origin_of,
     settle_severity,
     settle_time,
 )
+from app.incidents.rules.states import ALERT_STATES
 from app.incidents.schemas import AlertEvent, Link, SourceFacts, TicketRef
 
 _MAX_LINKS = 20
@@ -43,13 +46,10 @@ class Delivered:
 
 def to_signals(source: SourceFacts, delivered: Delivered) -> list[Signal]:
     """This will normalise a delivery's events; what cannot be used as said is replaced and warned about."""
-    return [
-        _to_signal(source, event, received_at=delivered.received_at, seq=delivered.seq, index=index)
-        for index, event in enumerate(delivered.events)
-    ]
+    return [_to_signal(source, event, delivered=delivered, index=index) for index, event in enumerate(delivered.events)]
 
 
-def _to_signal(source: SourceFacts, event: AlertEvent, *, received_at: datetime, seq: int, index: int) -> Signal:
+def _to_signal(source: SourceFacts, event: AlertEvent, *, delivered: Delivered, index: int) -> Signal:
     labels = clean_mapping(event.labels, value_limit=MAX_LABEL_VALUE)
     title = clean(event.title.strip(), MAX_TITLE) or "(untitled)"
     key = normalise_dedup_key(event.dedup_key, title=title, labels=labels)
@@ -59,7 +59,7 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, received_at: datetime,
         sender_group=clean_mapping(event.group, value_limit=MAX_LABEL_VALUE),
         group_by=source.group_by,
     )
-    at, time_warning = settle_time(event.event_time, received_at)
+    at, time_warning = settle_time(event.event_time, delivered.received_at)
     severity, severity_warning = settle_severity(
         given=event.severity,
         raw=event.raw_severity,
@@ -71,8 +71,8 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, received_at: datetime,
         group_key=group_key,
         group_labels=group_labels,
         status=event.status,
-        order=(at, seq, index),
-        received_at=received_at,
+        order=(at, delivered.seq, index),
+        received_at=delivered.received_at,
         started_at=min(settle_time(event.starts_at, at)[0], at),
         severity=severity,
         raw_severity=clean(event.raw_severity, 200),
@@ -84,7 +84,14 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, received_at: datetime,
         links=_links(event.links),
         ticket=_ticket(event.ticket) if event.ticket else None,
         warnings=merge_warnings(event.warnings, (time_warning, severity_warning)),
+        note=clean(event.note.strip(), MAX_NOTE),
+        origin=origin_of(delivery_id=delivered.delivery_id, index=index, key=key) if _speaks(event) else "",
     )
+
+
+def _speaks(event: AlertEvent) -> bool:
+    """Whether the event is more than a state, which its order alone keeps from counting twice."""
+    return bool(event.note) or event.status not in ALERT_STATES
 
 
 def _links(links: Sequence[Link]) -> tuple[Mapping[str, str], ...]:

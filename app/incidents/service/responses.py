@@ -14,13 +14,12 @@ from app.core.ids import IncidentId
 from app.db.tenancy import TenantSession
 from app.incidents.models import IncidentRow
 from app.incidents.repository import locking, reading, writing
-from app.incidents.rules.signals import clean
+from app.incidents.rules.signals import MAX_NOTE, clean
 from app.incidents.rules.states import IncidentAction, IncidentState, next_state
 from app.incidents.schemas import IncidentView, TimelineEntryView
 from app.incidents.service.announce import announce_resolved, announce_updated, timeline_row
 from app.incidents.service.reading import IncidentNotFound, to_incident_view
 
-MAX_NOTE = 20_000
 MAX_REASON = 2_000
 MAX_SUMMARY = 500
 NO_REASON = "no reason given"

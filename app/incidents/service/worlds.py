@@ -24,6 +24,7 @@ async def load_world(
     keys: Iterable[str],
     group_keys: Iterable[str],
     now: datetime,
+    origins: Iterable[str] = (),
     most_open: int = MOST_OPEN,
 ) -> World:
     """This will lock the keys, the groups and their incidents, in that order, and return their state.
@@ -34,6 +35,7 @@ async def load_world(
         keys: Dedup keys that are spoken of.
         group_keys: Groups that may get an incident.
         now: Stamped on what is made.
+        origins: Words of the sender that timelines repeat, once each.
         most_open: Open incidents of the source at which its flood begins.
     """
     head_rows = await locking.lock_heads(session, source_id=source_id, keys=sorted(set(keys)), now=now)
@@ -54,6 +56,7 @@ async def load_world(
         groups={row.group_key: row.incident_id for row in group_rows},
         incidents=await _load_incidents(session, sorted(incident_ids)),
         room=room,
+        repeated=await locking.find_repeated(session, origins=sorted({origin for origin in origins if origin})),
     )
 
 
