@@ -18,6 +18,10 @@ from app.ingest.hot import openapi_path_item
 ROUTERS = (
     "app.auth.endpoints",
     "app.ingest.endpoints",
+    "app.ingest.receipts.endpoints",
+    "app.ingest.replays.endpoints",
+    "app.ingest.trials.endpoints",
+    "app.ingest.heartbeats.endpoints",
     "app.incidents.endpoints",
     "app.remediation.endpoints",
     "app.enhancement.endpoints",

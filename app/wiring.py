@@ -21,7 +21,15 @@ from app.net.outbound import OutboundHttp
 from app.settings import Settings
 
 # Importing one of these registers its job handlers and event subscribers.
-DOMAINS_WITH_JOBS = ("app.ingest.jobs", "app.incidents.jobs", "app.remediation.jobs", "app.enhancement.jobs")
+DOMAINS_WITH_JOBS = (
+    "app.ingest.jobs",
+    "app.ingest.replays.jobs",
+    "app.ingest.trials.jobs",
+    "app.ingest.heartbeats.jobs",
+    "app.incidents.jobs",
+    "app.remediation.jobs",
+    "app.enhancement.jobs",
+)
 
 
 def load_handlers() -> JobRegistry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,19 +22,20 @@ class Answer:
     outcome: str
 
 
-def _problem(
+def problem(
     status: int, code: str, title: str, detail: str, outcome: str, *more: tuple[bytes, bytes], close: bool = False
 ) -> Answer:
+    """This will build a problem document (RFC 9457) as a whole response."""
     body = orjson.dumps({"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code})
     headers = (_PROBLEM, (b"content-length", str(len(body)).encode()), *more)
     # Where the body was not read to its end, the connection cannot carry another request.
     return Answer(status, (*headers, (b"connection", b"close")) if close else headers, body, outcome)
 
 
-UNAUTHORISED = _problem(
+UNAUTHORISED = problem(
     401, "ingest.unauthenticated", "Authentication failed", "The request could not be authenticated.", "unauthenticated"
 )
-METHOD = _problem(
+METHOD = problem(
     405,
     "ingest.method",
     "Only POST is accepted here",
@@ -42,20 +44,20 @@ METHOD = _problem(
     (b"allow", b"POST"),
     close=True,
 )
-TOO_LARGE = _problem(413, "ingest.too_large", "The body is too large", "Send less at once.", "too_large", close=True)
-MEDIA_TYPE = _problem(
+TOO_LARGE = problem(413, "ingest.too_large", "The body is too large", "Send less at once.", "too_large", close=True)
+MEDIA_TYPE = problem(
     415, "ingest.media_type", "The content type is not accepted", "Send application/json.", "media_type"
 )
-ENCODING = _problem(
+ENCODING = problem(
     415, "ingest.encoding", "The content encoding is not accepted", "Send the body uncompressed.", "media_type"
 )
-BAD_ENCODING = _problem(400, "ingest.encoding", "The body does not decompress", "Check the encoding.", "malformed")
-GONE = _problem(410, "ingest.gone", "This source was deleted", "Stop sending to this URL.", "gone")
+BAD_ENCODING = problem(400, "ingest.encoding", "The body does not decompress", "Check the encoding.", "malformed")
+GONE = problem(410, "ingest.gone", "This source was deleted", "Stop sending to this URL.", "gone")
 
 
 def overloaded(retry_after_s: int, *, close: bool = False) -> Answer:
     """503: Alertmanager and most others try again, which they would not after a 4xx."""
-    return _problem(
+    return problem(
         503,
         "ingest.overloaded",
         "Temporarily unavailable",
@@ -95,6 +97,12 @@ def not_text(receipt_id: UUID) -> Answer:
         }
     )
     return Answer(400, (_PROBLEM, (b"content-length", str(len(body)).encode())), body, "malformed")
+
+
+def json_answer(status: int, what: Mapping[str, object], outcome: str) -> Answer:
+    """This will answer with a JSON object."""
+    body = orjson.dumps(dict(what))
+    return Answer(status, (_JSON, (b"content-length", str(len(body)).encode())), body, outcome)
 
 
 def challenge(text: str) -> Answer:

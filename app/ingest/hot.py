@@ -19,14 +19,18 @@ from app.core.errors import Unavailable
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.ingest import answers
+from app.ingest.admission import LIMITED, Admission
 from app.ingest.answers import Answer
 from app.ingest.bodies import Arriving, ClientGone, Crowded, Receive, TooLarge, read_body
 from app.ingest.delivery_door import DeliveryDoor
 from app.ingest.doors import Door
+from app.ingest.heartbeats.door import HeartbeatDoor
 from app.ingest.known_sources import KnownSource, KnownSources, NobodysCaps
 from app.ingest.openapi import openapi_path_item
 from app.ingest.refusals import RefusalCounter
+from app.ingest.rules.limits import Limited
 from app.ingest.schemas import SourceState
+from app.ingest.turned_away import TurnedAway
 from app.net.keyring import KeyRing
 from app.net.signing import Refused, SignedRequest, dummy_verify, verify
 from app.observability.metrics import counter, histogram
@@ -45,6 +49,8 @@ LATENCY = histogram(
 __all__ = ["IngestApp", "openapi_path_item"]
 
 PREFIX = "/in/"
+# Read although it is refused: a body of this size came with its headers, and the connection stays of use.
+_READ_ANYWAY_BYTES = 16_384
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -66,6 +72,10 @@ class IngestApp:
         self._refusals = RefusalCounter(database=self._database, clock=self._clock, flush_s=settings.refusal_flush_s)
         self._deliveries = DeliveryDoor(resources, self._refusals)
         self._doors: dict[str, Door] = {"": self._deliveries}
+        # A key that ends with a slash stands for everything beneath it.
+        self._doors["heartbeat"] = self._doors["heartbeat/"] = HeartbeatDoor(resources, self._refusals)
+        self._admission = Admission(resources)
+        self._turned_away = TurnedAway(resources.get(Settings).limits)
         self._counters: dict[str, Counter] = {}
         self._requests = 0
         self._bytes = 0
@@ -82,10 +92,10 @@ class IngestApp:
             return
         started = time.perf_counter()
         public_id, _, door_path = scope["path"][len(PREFIX) :].partition("/")
-        door = self._doors.get(door_path)
+        door = self._doors.get(door_path) or self._doors.get(door_path.partition("/")[0] + "/")
         if scope["method"] not in (door or self._deliveries).methods:
             answer = answers.METHOD
-        elif self._requests >= self._settings.max_inflight_requests:
+        elif self._is_full():
             answer = self._overloaded_unread
         else:
             self._requests += 1
@@ -100,6 +110,9 @@ class IngestApp:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
+    def _is_full(self) -> bool:
+        return self._requests >= self._settings.max_inflight_requests or self._bytes > self._settings.max_inflight_bytes
+
     def _counted(self, outcome: str) -> Counter:
         """The outcome's counter; ``labels()`` takes a lock and builds a key each time."""
         found = self._counters.get(outcome)
@@ -110,6 +123,7 @@ class IngestApp:
     async def aclose(self) -> None:
         """This will finish the commits under way and write down the counts."""
         await self._deliveries.drain()
+        await self._admission.aclose()
         await self._refusals.aclose()
 
     async def _receive(self, public_id: str, door: Door | None, scope: Scope, receive: Receive) -> Answer:
@@ -117,12 +131,10 @@ class IngestApp:
             source = self.sources.peek(public_id) or await self.sources.find(public_id)
         except Unavailable:
             return self._overloaded_unread
-        if self._bytes > self._settings.max_inflight_bytes or (
-            source is not None and not self._deliveries.has_room(source.tenant_id)
-        ):
-            return self._overloaded_unread
-        cap = source.max_body_bytes if source is not None else self._nobodys_caps.of(public_id)
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        if source is not None and (reason := self._limit_of(source)) is not None:
+            return await self._turn_away(source, reason, headers, receive)
+        cap = source.max_body_bytes if source is not None else self._nobodys_caps.of(public_id)
         if _declared_length(headers) > cap:
             return self._too_large(source)
         try:
@@ -157,7 +169,32 @@ class IngestApp:
         if source.state != SourceState.ACTIVE.value:
             self._note(source, source.state)
             return answers.GONE if source.state == SourceState.DELETED.value else self._overloaded
+        self._admission.took(source, len(body))
         return await door.take(source, verdict, request)
+
+    def _limit_of(self, source: KnownSource) -> Limited | None:
+        if not self._deliveries.has_room(source.tenant_id):
+            return Limited.BACKLOG
+        return self._admission.refusal(source)
+
+    async def _turn_away(
+        self, source: KnownSource, reason: Limited, headers: Sequence[tuple[bytes, bytes]], receive: Receive
+    ) -> Answer:
+        """Refuse before the signature is checked: a flood must cost less than what it asks for."""
+        LIMITED.labels(reason.value).inc()
+        self._note(source, reason.value)
+        unread = not 0 < _declared_length(headers) <= _READ_ANYWAY_BYTES
+        if not unread:
+            try:
+                await read_body(
+                    receive,
+                    cap_bytes=_READ_ANYWAY_BYTES,
+                    timeout_s=self._settings.body_timeout_s,
+                    arriving=self._arriving,
+                )
+            except (TooLarge, TimeoutError, Crowded):
+                unread = True
+        return self._turned_away.answer(reason, status=source.profile.responses.overload, unread=unread)
 
     def _too_large(self, source: KnownSource | None) -> Answer:
         if source is not None:

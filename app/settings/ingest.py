@@ -45,6 +45,12 @@ class IngestSettings(BaseModel):
         16_777_216, ge=1_048_576, description="Bytes of bodies that share one commit at the most, one body excepted."
     )
     commits_at_once: int = Field(4, ge=1, le=64, description="Commits under way at once, of one process.")
+    turn_size: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="Deliveries of one tenant that share a commit while other tenants wait; 16 KiB of body count as one more.",
+    )
     queue_size: int = Field(1024, ge=1, description="Deliveries of one tenant that wait for a commit at the most.")
     commit_wait_s: float = Field(
         0.9, gt=0, le=10, description="Seconds a request waits for its commit; then the answer is 503 with Retry-After."
@@ -89,6 +95,13 @@ class IngestSettings(BaseModel):
     )
     secret_overlap_s: int = Field(
         86_400, ge=0, description="Seconds for which the previous secret stays valid after a rotation, by default."
+    )
+    heartbeats_max: int = Field(1000, ge=1, description="Heartbeats that one tenant may have.")
+    heartbeat_outage_s: float = Field(
+        30.0,
+        gt=5,
+        description="Seconds after a heartbeat's deadline from which on a look at it counts as our own outage: its sender "
+        "gets another turn, as beats could not be taken meanwhile.",
     )
     refusal_flush_s: float = Field(
         5.0, ge=0, description="Seconds between two write-downs of refused requests, whatever their number."
