@@ -35,6 +35,7 @@ GLOBAL_UNIQUES = {
 DEFINER_FUNCTIONS = frozenset(
     {
         "claim_due",
+        "count_storms",
         "create_operator_token",
         "expire_idempotency_keys",
         "expire_replay_keys",
@@ -56,6 +57,7 @@ DEFINER_FUNCTIONS = frozenset(
         "purge_deliveries",
         "purge_finished",
         "queue_stats",
+        "read_intake_limits",
         "report_backup",
         "report_worker",
         "republish_stale",

@@ -155,6 +155,50 @@ class IncidentCounterRow(Base):
     value: Mapped[int] = mapped_column(BigInteger)
 
 
+class StormRow(Base):
+    """What a storm incident took in. Guarded by the lock on its incident; ``source_id`` is null where the tenant flooded.
+
+    Attributes:
+        busy_at: When the flood was last seen to go on; the storm ends some time after.
+        window_count: New alerts since ``window_began_at``.
+        times: How often a flood went into this incident.
+        collapsed: Alerts that belong to the incident; each of them is a row of ``alerts`` too.
+        top: The commonest values of a few labels, counted exactly, and how many alerts had others.
+    """
+
+    __tablename__ = "storms"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    incident_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[UUID | None]
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    busy_at: Mapped[datetime]
+    window_began_at: Mapped[datetime]
+    window_count: Mapped[int] = mapped_column(BigInteger)
+    times: Mapped[int]
+    collapsed: Mapped[int] = mapped_column(BigInteger)
+    firing_p0: Mapped[int] = mapped_column(BigInteger)
+    firing_p1: Mapped[int] = mapped_column(BigInteger)
+    firing_p2: Mapped[int] = mapped_column(BigInteger)
+    firing_p3: Mapped[int] = mapped_column(BigInteger)
+    top: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "incident_id"], ["incidents.tenant_id", "incidents.id"], name="fk_storms_incident"
+        ),
+        Index(
+            "uq_storms_active",
+            "tenant_id",
+            "source_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("ended_at is null"),
+        ),
+    )
+
+
 class TimelineRow(TenantScoped, Base):
     """One line of an incident's history: who or what did what, and why. Never changed.
 

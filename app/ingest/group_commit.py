@@ -7,6 +7,7 @@ Each request still waits for the commit that holds its own row: nothing is ackno
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +19,7 @@ import structlog
 from app.core.errors import Unavailable
 from app.core.ids import TenantId
 from app.ingest.faults import name_of
+from app.ingest.rules.turns import Turns
 from app.ingest.schemas import Intake, Stored
 from app.observability.metrics import counter, gauge, histogram
 from app.settings.ingest import IngestSettings
@@ -37,6 +39,10 @@ FAILURES = counter(
 )
 
 _EXPIRY_TICK_S = 0.05
+# Longer than a commit takes, shorter than the pauses of a sender that has little to say.
+_SETTLE_S = 0.05
+# Bytes of a body that cost as much as one more delivery.
+_BYTES_AS_ONE = 16_384
 
 Write = Callable[[TenantId, Sequence[Intake]], Awaitable[Sequence[Stored]]]
 
@@ -68,6 +74,9 @@ class _Lane:
 class GroupCommit:
     """Batches per tenant, one commit at a time for each, a bounded number at once for all.
 
+    Where more tenants wait than can be served at once, each has its turn (``rules/turns.py``): a batch is then no larger
+    than a turn allows, and one slot is kept free for whoever has not been served just now.
+
     Args:
         write: Stores a batch in one transaction and returns one result per entry, in order.
         settings: Sizes and times.
@@ -77,7 +86,8 @@ class GroupCommit:
         self._write = write
         self._settings = settings
         self._lanes: dict[TenantId, _Lane] = {}
-        self._slots = asyncio.Semaphore(settings.commits_at_once)
+        self._turns: Turns[TenantId] = Turns(quantum=settings.turn_size, settle_s=_SETTLE_S)
+        self._free = settings.commits_at_once
         self._tasks: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -96,7 +106,8 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         if lane is None:
             lane = self._lanes[tenant_id] = _Lane()
-            self._start(loop, tenant_id, lane)
+            self._turns.join(tenant_id, loop.time())
+            self._start(loop)
         elif len(lane.waiting) >= self._settings.queue_size:
             raise self._overloaded("too many deliveries wait for a commit")
         future: asyncio.Future[Stored] = loop.create_future()
@@ -108,27 +119,41 @@ class GroupCommit:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    def _start(self, loop: asyncio.AbstractEventLoop, tenant_id: TenantId, lane: _Lane) -> None:
-        task = loop.create_task(self._work(tenant_id, lane))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin as many commits as there are slots for."""
+        while self._free > 0:
+            kept = 1 if self._settings.commits_at_once > 1 and self._free == 1 else 0
+            turn = self._turns.take(only_newcomers=bool(kept))
+            if turn is None:
+                break
+            self._free -= 1
+            task = loop.create_task(self._fly(*turn))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         if self._expiry is None:
             self._expiry = loop.call_later(_EXPIRY_TICK_S, self._expire, loop)
 
-    async def _work(self, tenant_id: TenantId, lane: _Lane) -> None:
-        while lane.waiting:
-            async with self._slots:
-                lane.flying = self._take(lane)
-                if lane.flying:
-                    await self._commit(tenant_id, lane.flying)
-                lane.flying = []
-        # No await since the loop's last look: nobody can have been added in between.
-        del self._lanes[tenant_id]
+    async def _fly(self, tenant_id: TenantId, credit: float) -> None:
+        lane, loop = self._lanes[tenant_id], asyncio.get_running_loop()
+        try:
+            # Whoever is alone takes all that fits.
+            lane.flying, left = self._take(lane, credit if len(self._turns) else math.inf)
+            if lane.flying:
+                await self._commit(tenant_id, lane.flying)
+        finally:
+            self._free += 1
+            lane.flying = []
+            # No await since the last look: nobody can have been added in between.
+            self._turns.served(tenant_id, credit=left, waits=bool(lane.waiting), now=loop.time())
+            if not lane.waiting:
+                del self._lanes[tenant_id]
+            self._start(loop)
 
-    def _take(self, lane: _Lane) -> list[_Waiter]:
+    def _take(self, lane: _Lane, credit: float) -> tuple[list[_Waiter], float]:
+        """The next batch, and what is left of the credit: at least one, however large it is."""
         batch: list[_Waiter] = []
         size_bytes = 0
-        while lane.waiting and len(batch) < self._settings.batch_size:
+        while lane.waiting and len(batch) < self._settings.batch_size and credit > 0:
             following = lane.waiting[0]
             if batch and size_bytes + len(following.intake.body) > self._settings.batch_bytes:
                 break
@@ -136,7 +161,8 @@ class GroupCommit:
             if not following.future.done():  # its request gave up: a retry will bring it again
                 batch.append(following)
                 size_bytes += len(following.intake.body)
-        return batch
+                credit -= 1 + len(following.intake.body) / _BYTES_AS_ONE
+        return batch, 0.0 if credit == math.inf else credit
 
     async def _commit(self, tenant_id: TenantId, batch: list[_Waiter]) -> None:
         started = time.perf_counter()

@@ -21,6 +21,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, JsonList, TenantScoped
 
+CAME_TO_NOTHING = "state in ('rejected', 'failed')"
+
 
 class SourceRow(TenantScoped, Base):
     """A door for one sender of one tenant. ``public_id`` is random, so unique across tenants tells nobody anything."""
@@ -36,6 +38,7 @@ class SourceRow(TenantScoped, Base):
     default_severity: Mapped[str] = mapped_column(Text, server_default=text("'P2'"))
     group_by: Mapped[JsonList] = mapped_column(JSONB, server_default=text("'[]'"))
     resolve_timeout_s: Mapped[int | None]
+    limits: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     state: Mapped[str] = mapped_column(Text, server_default=text("'active'"))
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
@@ -114,6 +117,10 @@ class DeliveryRow(TenantScoped, Base):
         Index("ix_deliveries_accepted", "tenant_id", "shard", "stored_at", postgresql_where=text("state = 'accepted'")),
         Index("ix_deliveries_source", "tenant_id", "source_id", "id"),
         Index("ix_deliveries_stored", "stored_at", postgresql_using="brin"),
+        # Of what came to nothing only: a delivery that is accepted and processed pays for none of them.
+        Index("ix_deliveries_failed", "tenant_id", "id", postgresql_where=text(CAME_TO_NOTHING)),
+        Index("ix_deliveries_failed_source", "tenant_id", "source_id", "id", postgresql_where=text(CAME_TO_NOTHING)),
+        Index("ix_deliveries_failed_reason", "tenant_id", "reason", "id", postgresql_where=text(CAME_TO_NOTHING)),
         # By day: an id begins with its time. The partitions are made and dropped by the relay's keeper.
         {"postgresql_partition_by": "RANGE (id)"},
     )
@@ -193,3 +200,25 @@ class SourceProfileRow(Base):
             ["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], name="fk_source_profiles_source"
         ),
     )
+
+
+class TenantLimitsRow(Base):
+    """What an operator lets a tenant send; a limit that is not named is the settings'. A source's own are with the source."""
+
+    __tablename__ = "tenant_limits"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    limits: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    updated_at: Mapped[datetime]
+
+
+class IntakeUsageRow(Base):
+    """How many alerts a source brought in a calendar minute and in the one before it; one row a source."""
+
+    __tablename__ = "intake_usage"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[UUID] = mapped_column(primary_key=True)
+    minute: Mapped[datetime]
+    alerts: Mapped[int] = mapped_column(BigInteger)
+    alerts_before: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

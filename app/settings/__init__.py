@@ -13,6 +13,7 @@ from app.settings.enhancement import EnhancementSettings
 from app.settings.http import HttpSettings
 from app.settings.ingest import IngestSettings
 from app.settings.jobs import JobSettings
+from app.settings.limits import LimitSettings
 from app.settings.redis import RedisSettings
 from app.settings.remediation import RemediationSettings
 from app.settings.security import SecuritySettings
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     http: HttpSettings = Field(default_factory=HttpSettings, description="The API.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Logs, metrics, traces.")
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="Webhook intake.")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="What tenants and sources may send.")
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="Keys and egress.")
     remediation: RemediationSettings = Field(default_factory=RemediationSettings, description="Runbooks.")
     enhancement: EnhancementSettings = Field(default_factory=EnhancementSettings, description="Ticket enhancement.")
