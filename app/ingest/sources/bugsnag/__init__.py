@@ -23,15 +23,17 @@ _OF_PROJECTS = {
     "projectSamplingStarted": "events are being rate-limited",
     "projectApproachingRateLimit": "close to being rate-limited",
 }
-_NO_ALERTS = frozenset({"comment", "release"})
-# Snoozed and ignored errors are over for whoever is on call; BugSnag says so when one comes back.
-_ENDS = frozenset({"fixed", "ignored", "snoozed", "discarded"})
-_BEGINS = frozenset({"reopened", "unignored", "snoozeCancelled"})
+# An ignored error is over for whoever is on call; of a snoozed one BugSnag speaks again when it passes its limit.
+_CHANGES = {
+    **dict.fromkeys(("fixed", "ignored", "discarded"), AlertStatus.RESOLVED),
+    **dict.fromkeys(("reopened", "unignored", "snoozeCancelled"), AlertStatus.FIRING),
+    "snoozed": AlertStatus.ACKNOWLEDGED,
+}
 _SHOWN_FRAMES = 5
 
 
 def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[AlertEvent]:
-    """This will return the one event, none for comments, releases and changes that neither end nor begin anything.
+    """This will return the one event, none for releases and for changes that say nothing about the error's state.
 
     Raises:
         ParseError: No JSON object, or one without a trigger and what it is about.
@@ -41,7 +43,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     kind = text_at(trigger, "type", limit=60)
     if not kind:
         raise ParseError("body.unexpected_shape", "no event of BugSnag: 'trigger.type' is needed")
-    if kind in _NO_ALERTS:
+    if kind == "release":
         return []
     if kind in _OF_PROJECTS:
         return [_project_event(kind, trigger, project)]
@@ -49,17 +51,25 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     identity = text_at(error, "errorId", "id", limit=200)
     if not identity:
         raise ParseError("body.unexpected_shape", f"{kind!r} has no 'error.errorId'")
-    if kind != "errorStateManualChange":
-        warnings = [] if kind in _OF_ERRORS else [f"trigger {kind!r} is not known: taken as firing"]
-        at = values.parse_time(error.get("receivedAt"))
-        return [_error_event(f"error:{identity}", AlertStatus.FIRING, payload, at=at, warnings=warnings)]
-    change = text_at(trigger, "stateChange", limit=60) or text_at(error, "status", limit=60)
-    if change in _ENDS:
+    return _error_events(kind, identity, payload)
+
+
+def _error_events(kind: str, identity: str, payload: Mapping[str, Any]) -> list[AlertEvent]:
+    error, trigger, by = object_at(payload, "error"), object_at(payload, "trigger"), object_at(payload, "user")
+    key, who = f"error:{identity}", text_at(by, "name", limit=100)
+    if kind == "comment":
+        note = prose_at(object_at(payload, "comment"), "message", limit=values.DESCRIPTION_MAX)
+        written = f"{who}: {note}" if who else note
+        return [_error_event(key, AlertStatus.NOTED, payload, note=written)] if note else []
+    if kind == "errorStateManualChange":
+        change = text_at(trigger, "stateChange", limit=60) or text_at(error, "status", limit=60)
+        status = _CHANGES.get(change)
         # A person did it, just now: the error's own times are of its last event.
-        return [_error_event(f"error:{identity}", AlertStatus.RESOLVED, payload, at=None, warnings=[])]
-    if change in _BEGINS:
-        return [_error_event(f"error:{identity}", AlertStatus.FIRING, payload, at=None, warnings=[])]
-    return []
+        note = f"{change} by {who}" if who else ""
+        return [_error_event(key, status, payload, note=note)] if status is not None else []
+    warnings = () if kind in _OF_ERRORS else (f"trigger {kind!r} is not known: taken as firing",)
+    at = values.parse_time(error.get("receivedAt"))
+    return [_error_event(key, AlertStatus.FIRING, payload, at=at, warnings=warnings)]
 
 
 def _project_event(kind: str, trigger: Mapping[str, Any], project: Mapping[str, Any]) -> AlertEvent:
@@ -80,7 +90,13 @@ def _project_event(kind: str, trigger: Mapping[str, Any], project: Mapping[str, 
 
 
 def _error_event(
-    key: str, status: AlertStatus, payload: Mapping[str, Any], *, at: datetime | None, warnings: list[str]
+    key: str,
+    status: AlertStatus,
+    payload: Mapping[str, Any],
+    *,
+    at: datetime | None = None,
+    note: str = "",
+    warnings: tuple[str, ...] = (),
 ) -> AlertEvent:
     error, project = object_at(payload, "error"), object_at(payload, "project")
     issue = object_at(error, "createdIssue")
@@ -88,11 +104,12 @@ def _error_event(
         dedup_key=key,
         status=status,
         title=_title(error, project),
-        description=_description(object_at(payload, "trigger"), error, object_at(payload, "user")),
+        description=_description(object_at(payload, "trigger"), error),
         raw_severity=text_at(error, "severity", limit=40),
         event_time=at,
         labels=_labels(error, project),
         links=values.links(("Error", error.get("url")), ("Issue", issue.get("url")), ("Project", project.get("url"))),
+        note=note,
         warnings=bounded(warnings),
     )
 
@@ -120,11 +137,9 @@ def _labels(error: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, s
     )
 
 
-def _description(trigger: Mapping[str, Any], error: Mapping[str, Any], user: Mapping[str, Any]) -> str:
-    message, change, by = text_at(trigger, "message"), text_at(trigger, "stateChange", limit=60), text_at(user, "name")
+def _description(trigger: Mapping[str, Any], error: Mapping[str, Any]) -> str:
     lines = [
-        message,
-        f"{change} by {by}" if change and by else "",
+        text_at(trigger, "message"),
         prose_at(error, "message", limit=4000),
         text_at(error, "requestUrl"),
     ]
@@ -170,6 +185,7 @@ SOURCE = AlertSource(
     document="https://docs.bugsnag.com/product/integrations/data-forwarding/webhook/",
     document_date="2026-11-21",
     setup="In the project's settings under Integrations > Data forwarding > Webhook enter the address with its secret. "
-    "Choose new errors, reopened errors, frequent errors, spikes, and changes of state by collaborators: a fixed, ignored or "
-    "snoozed error resolves its alert. Spikes never end by themselves: alerts not heard of for a day are resolved.",
+    "Choose new, reopened and frequent errors, spikes, comments, and changes of state by collaborators: a fixed or ignored "
+    "error resolves its alert, a snoozed one counts as acknowledged. Spikes never end by themselves: alerts not heard of "
+    "for a day are resolved.",
 )

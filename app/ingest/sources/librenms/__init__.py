@@ -44,7 +44,8 @@ from app.ingest.rules.fields import bounded, compound_key, prose_at, said, text_
 
 _LINE = re.compile(r"([A-Za-z_]{1,40}):[ \t]?(.*)")
 _LAST = "msg"
-_RECOVERED = "0"
+_RECOVERED, _ACKNOWLEDGED = "0", "2"
+_TEST_UID = "000"
 _STATES = {"1": "alert", "2": "acknowledged", "3": "worse", "4": "better", "5": "changed"}
 
 
@@ -71,12 +72,14 @@ class LibrenmsConfig(BaseModel):
 
 
 def parse(body: bytes, headers: Mapping[str, str], config: LibrenmsConfig) -> list[AlertEvent]:
-    """This will return the one event of the alert.
+    """This will return the one event of the alert, none for the test of a transport.
 
     Raises:
         ParseError: Neither lines nor a JSON object, or without what identifies the alert.
     """
     alert = load_object(body) if body.lstrip()[:1] in (b"{", b"[") else _lines(body)
+    if text_at(alert, "uid") == _TEST_UID:
+        return []
     key, state = _dedup_key(alert), text_at(alert, "state", limit=20)
     if not key or not state:
         raise ParseError("body.unexpected_shape", "no alert of LibreNMS: 'state' and 'alert_id' are needed")
@@ -88,7 +91,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: LibrenmsConfig) -> li
     return [
         AlertEvent(
             dedup_key=key,
-            status=AlertStatus.RESOLVED if over else AlertStatus.FIRING,
+            status=_status(state),
             title=_title(alert),
             description=_description(alert, state),
             raw_severity=text_at(alert, "severity", limit=40),
@@ -101,6 +104,12 @@ def parse(body: bytes, headers: Mapping[str, str], config: LibrenmsConfig) -> li
             warnings=bounded(warnings),
         )
     ]
+
+
+def _status(state: str) -> AlertStatus:
+    if state == _RECOVERED:
+        return AlertStatus.RESOLVED
+    return AlertStatus.ACKNOWLEDGED if state == _ACKNOWLEDGED else AlertStatus.FIRING
 
 
 def _lines(body: bytes) -> dict[str, Any]:
