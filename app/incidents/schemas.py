@@ -70,6 +70,8 @@ class AlertEvent:
         severity: None leaves it to the source's severity map and default.
         raw_severity: What the sender called it.
         event_time: The sender's time of this state; None stands for the time of delivery.
+        ends_at: When it ended. Of a firing alert: until when the sender's word holds, for senders that have no word for
+            the end; one whose time was past when it arrived says that the alert is over.
         group: The sender's own group labels, used where the source declares no grouping labels.
         note: What somebody wrote over there; goes to the timeline of the alert's incident, up to 20,000 code points.
         warnings: What the parser had to bend to make sense of the payload.

@@ -26,6 +26,8 @@ MAX_WARNINGS = 20
 # otherwise make every later resolve look late.
 MAX_AHEAD = timedelta(minutes=5)
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+# How far a sender's clock may run ahead for its "over by now" to be believed at once; it repeats it anyway.
+LAPSE_TOLERANCE = timedelta(seconds=5)
 
 # PostgreSQL's text and jsonb refuse NUL, UTF-8 refuses lone surrogates; one such character must not sink a batch.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -149,6 +151,18 @@ def settle_time(claimed: datetime | None, received_at: datetime) -> tuple[dateti
     if at > received_at + MAX_AHEAD:
         return received_at, f"event time {claimed.isoformat()} is in the future; used the time of delivery"
     return at, None
+
+
+def settle_status(
+    status: AlertStatus, *, valid_until: datetime | None, received_at: datetime
+) -> tuple[AlertStatus, datetime | None]:
+    """This will return the status, and the time of the end of a firing whose word had lapsed when it arrived.
+
+    Prometheus says nothing else when an alert is over: it repeats it with the end that lies behind it.
+    """
+    if status is not AlertStatus.FIRING or valid_until is None or valid_until > received_at + LAPSE_TOLERANCE:
+        return status, None
+    return AlertStatus.RESOLVED, min(valid_until, received_at)
 
 
 def settle_severity(

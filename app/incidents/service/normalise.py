@@ -21,6 +21,7 @@ from app.incidents.rules.signals import (
     normalise_dedup_key,
     origin_of,
     settle_severity,
+    settle_status,
     settle_time,
 )
 from app.incidents.rules.states import ALERT_STATES
@@ -59,7 +60,8 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, delivered: Delivered, 
         sender_group=clean_mapping(event.group, value_limit=MAX_LABEL_VALUE),
         group_by=source.group_by,
     )
-    at, time_warning = settle_time(event.event_time, delivered.received_at)
+    status, ended_at = settle_status(event.status, valid_until=event.ends_at, received_at=delivered.received_at)
+    at, time_warning = settle_time(ended_at or event.event_time, delivered.received_at)
     severity, severity_warning = settle_severity(
         given=event.severity,
         raw=event.raw_severity,
@@ -70,7 +72,7 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, delivered: Delivered, 
         key=key,
         group_key=group_key,
         group_labels=group_labels,
-        status=event.status,
+        status=status,
         order=(at, delivered.seq, index),
         received_at=delivered.received_at,
         started_at=min(settle_time(event.starts_at, at)[0], at),

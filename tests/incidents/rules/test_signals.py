@@ -18,9 +18,10 @@ from app.incidents.rules.signals import (
     incident_title,
     normalise_dedup_key,
     settle_severity,
+    settle_status,
     settle_time,
 )
-from app.incidents.rules.states import Severity
+from app.incidents.rules.states import AlertStatus, Severity
 
 RECEIVED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -149,3 +150,32 @@ def test_titles_and_common_labels() -> None:
     assert incident_title("Disk full", 3) == "Disk full (+2 more)"
     assert len(incident_title("x" * 500, 1_000)) == 500
     assert common_labels({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("valid_for_s", "expected"),
+    [
+        (240, (AlertStatus.FIRING, None)),
+        # Five seconds of a clock that runs ahead are forgiven, and dated no later than the arrival.
+        (5, (AlertStatus.RESOLVED, RECEIVED)),
+        (6, (AlertStatus.FIRING, None)),
+        (0, (AlertStatus.RESOLVED, RECEIVED)),
+        (-600, (AlertStatus.RESOLVED, RECEIVED - timedelta(minutes=10))),
+    ],
+)
+def test_a_firing_whose_word_had_lapsed_on_arrival_is_over(
+    valid_for_s: int, expected: tuple[AlertStatus, datetime | None]
+) -> None:
+    until = RECEIVED + timedelta(seconds=valid_for_s)
+    assert settle_status(AlertStatus.FIRING, valid_until=until, received_at=RECEIVED) == expected
+
+
+@pytest.mark.parametrize("status", list(AlertStatus))
+def test_without_a_time_until_which_it_holds_a_word_stands(status: AlertStatus) -> None:
+    assert settle_status(status, valid_until=None, received_at=RECEIVED) == (status, None)
+
+
+@pytest.mark.parametrize("status", [status for status in AlertStatus if status is not AlertStatus.FIRING])
+def test_only_a_firing_lapses(status: AlertStatus) -> None:
+    past = RECEIVED - timedelta(hours=1)
+    assert settle_status(status, valid_until=past, received_at=RECEIVED) == (status, None)
