@@ -6,20 +6,17 @@ Source: Alertmanager 0.34, ``notify/webhook`` and ``template.Data``, read 2026-1
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.incidents.schemas import AlertEvent, AlertStatus
-from app.ingest.contract import AlertSource, ParseError, check_count, json_type, load_object
+from app.incidents.schemas import AlertEvent
+from app.ingest.contract import AlertSource, load_object
 from app.ingest.rules import values
+from app.ingest.rules.labelled_alerts import alerts_of, labelled_event, status_of
 
 _REPLAY_WINDOW_S = 60
-_SUMMARIES = ("summary", "title", "message")
-_DESCRIPTIONS = ("description", "message", "summary")
-_STATUSES = {"firing": AlertStatus.FIRING, "resolved": AlertStatus.RESOLVED}
 
 
 class AlertmanagerConfig(BaseModel):
@@ -43,19 +40,16 @@ def parse(body: bytes, headers: Mapping[str, str], config: AlertmanagerConfig) -
         ParseError: No JSON object, no list of alerts, or too many of them.
     """
     payload = load_object(body)
-    alerts = payload.get("alerts")
-    if not isinstance(alerts, list):
-        raise ParseError("body.unexpected_shape", f"'alerts' is {json_type(alerts)}, a list was expected")
-    check_count(len(alerts))
-    notes = tuple(_payload_warnings(payload))
+    alerts = alerts_of(payload.get("alerts"), what="'alerts'")
+    notes = _payload_warnings(payload)
     group = values.clean_mapping(payload.get("groupLabels"))
     events: list[AlertEvent] = []
     for alert in alerts:
-        if isinstance(alert, dict):
-            # What concerns the whole notification is said once, with its first alert.
-            events.append(_event(alert, payload, group, () if events else notes))
-    if alerts and not events:
-        raise ParseError("body.unexpected_shape", "no entry of 'alerts' is an object")
+        # What concerns the whole notification is said once, with its first alert.
+        warnings = [] if events else notes
+        links = (("Query", alert.get("generatorURL")), ("Alertmanager", payload.get("externalURL")))
+        status = status_of(alert, payload, warnings)
+        events.append(labelled_event(alert, status=status, warnings=warnings, links=links, group=group))
     return events
 
 
@@ -75,77 +69,6 @@ def _payload_warnings(payload: Mapping[str, Any]) -> list[str]:
     if odd:
         notes.append(f"{odd} entries of 'alerts' are no objects and were left out")
     return notes
-
-
-def _event(
-    alert: Mapping[str, Any], payload: Mapping[str, Any], group: dict[str, str], notes: tuple[str, ...]
-) -> AlertEvent:
-    warnings = list(notes)
-    labels = values.clean_mapping(alert.get("labels"))
-    annotations = values.clean_mapping(alert.get("annotations"), value_limit=values.ANNOTATION_MAX)
-    warnings += values.mapping_warnings(alert.get("labels"), what="labels")
-    warnings += values.mapping_warnings(alert.get("annotations"), what="annotations")
-    status = _status(alert, payload, warnings)
-    starts_at = values.parse_time(alert.get("startsAt"))
-    # While an alert fires, endsAt is zero or the time at which it would lapse: no end.
-    ends_at = values.parse_time(alert.get("endsAt")) if status is AlertStatus.RESOLVED else None
-    if status is AlertStatus.RESOLVED and ends_at is None:
-        warnings.append("resolved without endsAt: the time of delivery counts")
-    return AlertEvent(
-        dedup_key=_dedup_key(alert, labels),
-        status=status,
-        title=_title(labels, annotations),
-        description=values.clean_text(_first(annotations, _DESCRIPTIONS), limit=values.DESCRIPTION_MAX),
-        raw_severity=labels.get("severity") or labels.get("priority", ""),
-        event_time=starts_at if status is AlertStatus.FIRING else ends_at,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        labels=labels,
-        annotations=annotations,
-        links=values.links(
-            ("Runbook", annotations.get("runbook_url")),
-            ("Dashboard", annotations.get("dashboard_url") or annotations.get("dashboard")),
-            ("Query", alert.get("generatorURL")),
-            ("Alertmanager", payload.get("externalURL")),
-        ),
-        group=group,
-        warnings=tuple(warning[: values.WARNING_MAX] for warning in warnings),
-    )
-
-
-def _status(alert: Mapping[str, Any], payload: Mapping[str, Any], warnings: list[str]) -> AlertStatus:
-    for said in (alert.get("status"), payload.get("status")):
-        known = _STATUSES.get(said) if isinstance(said, str) else None
-        if known is not None:
-            return known
-        if said is not None:
-            warnings.append(f"status {values.one_line(said, limit=40)!r} is not known")
-    warnings.append("no usable status: taken as firing")
-    return AlertStatus.FIRING
-
-
-def _dedup_key(alert: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """This will return the fingerprint, or a digest of the labels in the order of their names."""
-    fingerprint = alert.get("fingerprint")
-    if isinstance(fingerprint, str) and fingerprint.strip():
-        return values.clean_text(fingerprint.strip(), limit=4096)
-    digest = hashlib.sha256()
-    for name in sorted(labels):
-        for part in (name, labels[name]):
-            encoded = part.encode()
-            digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return f"labels:{digest.hexdigest()[:32]}"
-
-
-def _title(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
-    name = labels.get("alertname", "")
-    summary = _first(annotations, _SUMMARIES)
-    title = summary or " on ".join(part for part in (name, labels.get("instance", "")) if part)
-    return values.one_line(title) or "Alert without a name"
-
-
-def _first(mapping: Mapping[str, str], names: tuple[str, ...]) -> str:
-    return next((mapping[name] for name in names if mapping.get(name)), "")
 
 
 SOURCE = AlertSource(
