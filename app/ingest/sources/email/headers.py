@@ -1,0 +1,126 @@
+"""Header fields of a mail: cut into fields within bounds, decoded by the standard library, each on its own.
+
+Source: RFC 5322, section 2.2; RFC 2047 and RFC 6532 for what is not ASCII.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from email.errors import MessageError
+from email.headerregistry import AddressHeader, ContentTypeHeader
+from email.policy import default
+from typing import Any
+
+BLOCK_MAX = 65_536
+FIELDS_MAX = 300
+VALUE_MAX = 4096
+"""The standard library reads a field with recursion and repeated copying; at this length that costs little."""
+
+_FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9!#$%&'*+.^_`|~-]{0,75})[ \t]*:(.*)", re.DOTALL)
+# What its readers of structured fields raise on odd input, besides their own errors.
+_ODD = (MessageError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError, RecursionError)
+
+
+@dataclass
+class Headers:
+    """The fields of one mail or part, names in lower case; of a field that comes twice both are kept."""
+
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    is_cut: bool = False
+
+    def first(self, name: str) -> str:
+        """This will return the raw text of the first field of this name, or an empty one."""
+        found = self.fields.get(name)
+        return found[0] if found else ""
+
+    def text(self, name: str) -> str:
+        """This will return the first field of this name, decoded, on one line."""
+        raw = self.first(name)
+        return decoded(name, raw) if raw else ""
+
+    def count(self, name: str) -> int:
+        """This will return how many fields have this name."""
+        return len(self.fields.get(name, ()))
+
+    def mailbox(self, name: str) -> tuple[str, str]:
+        """This will return address and display name of the first mailbox in the field, empty where there is none."""
+        raw = self.first(name)
+        read = _read(name, raw) if raw else None
+        mailboxes = read.addresses if isinstance(read, AddressHeader) else ()
+        if mailboxes:
+            return _attribute(mailboxes[0], "addr_spec").lower(), _attribute(mailboxes[0], "display_name")
+        plain = re.search(r"[^\s<>,;:\"]{1,200}@[^\s<>,;:\"]{1,200}", raw)
+        return (plain.group().lower() if plain is not None else "", "")
+
+    def content_type(self) -> tuple[str, dict[str, str]]:
+        """This will return media type and parameters; ``text/plain`` where there is none or it cannot be read."""
+        raw = self.first("content-type")
+        read = _read("content-type", raw) if raw else None
+        if not isinstance(read, ContentTypeHeader):
+            return "text/plain", {}
+        try:
+            parameters = {str(name).lower(): str(value) for name, value in read.params.items()}
+            return read.content_type.lower(), parameters
+        except _ODD:
+            return "text/plain", {}
+
+
+def split_mail(raw: bytes) -> tuple[bytes, bytes]:
+    """This will return the header block and the body of a mail or part."""
+    if raw.startswith((b"\r\n", b"\n")):
+        return b"", raw.lstrip(b"\r\n") if len(raw) < 4 else raw[1 if raw[:1] == b"\n" else 2 :]
+    ends = [(at, len(mark)) for mark in (b"\r\n\r\n", b"\n\n") if (at := raw.find(mark)) >= 0]
+    if not ends:
+        return raw, b""
+    at, size = min(ends)
+    return raw[:at], raw[at + size :]
+
+
+def read_headers(block: bytes) -> Headers:
+    """This will cut a header block into its fields; what is no field is passed over."""
+    found = Headers(is_cut=len(block) > BLOCK_MAX)
+    text = _as_text(block[:BLOCK_MAX])
+    # A line that begins with white space belongs to the field before it.
+    unfolded = re.sub(r"\r?\n[ \t]", " ", text)
+    for count, line in enumerate(re.split(r"\r?\n", unfolded)):
+        if count >= FIELDS_MAX:
+            found.is_cut = True
+            break
+        match = _FIELD.match(line)
+        if match is not None:
+            found.fields.setdefault(match.group(1).lower(), []).append(match.group(2).strip()[:VALUE_MAX])
+    return found
+
+
+def decoded(name: str, raw: str) -> str:
+    """This will return a field's text with its encoded words read, whatever they claim to be."""
+    if "=?" not in raw:
+        return " ".join(raw.split())
+    read = _read("subject" if name not in ("subject", "comments") else name, raw)
+    try:
+        return " ".join(str(read if read is not None else raw).split())
+    except _ODD:
+        return " ".join(raw.split())
+
+
+def _read(name: str, raw: str) -> Any:
+    try:
+        return default.header_factory(name, raw)
+    except _ODD:
+        return None
+
+
+def _attribute(value: Any, name: str) -> str:
+    try:
+        return str(getattr(value, name) or "")
+    except _ODD:
+        return ""
+
+
+def _as_text(block: bytes) -> str:
+    """8-bit fields are UTF-8 (RFC 6532), or else what the oldest senders meant."""
+    try:
+        return block.decode()
+    except UnicodeDecodeError:
+        return block.decode("cp1252", "replace")
