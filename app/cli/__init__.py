@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tenant": ("app.cli.tenants", "Make, list, isolate and restore tenants."),
     "token": ("app.cli.tokens", "Make, list and revoke API tokens."),
     "source": ("app.cli.sources", "Make, list and rotate sources; show receipts."),
+    "heartbeat": ("app.cli.heartbeats", "Expect to hear of something; a missed beat opens an alert."),
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),
     "audit": ("app.cli.audit", "Prove that the audit trail is whole."),
     "db": ("app.cli.db", "Database roles and migrations."),

@@ -56,6 +56,7 @@ DESK = {"kind": "servicedesk", "name": "d", "base_url": "http://127.0.0.1:9", "s
 BODIES: dict[str, Any] = {
     "PATCH /v1/sources/{source_id}": {"name": "stolen"},
     "POST /v1/sources/{source_id}/rotate-secret": {},
+    "PATCH /v1/heartbeats/{heartbeat_id}": {"paused": True},
     "POST /v1/incidents/{incident_id}/assign": {"assignee": "me"},
     "POST /v1/incidents/{incident_id}/notes": {"text": "hello"},
     "PUT /v1/targets/{target_id}": TARGET,
@@ -96,6 +97,8 @@ async def seed(b: httpx.AsyncClient, resources: Resources) -> dict[str, str]:
     source = await post(b, "/v1/sources", {"kind": "alertmanager", "name": "am", "profile": "bearer"})
     tickets = await post(b, "/v1/sources", {"kind": "servicedesk", "name": "desk", "profile": "bearer"})
     ids = {"source_id": source["source"]["id"], "desk_id": (await post(b, "/v1/desks", DESK))["id"]}
+    beat = {"source_id": ids["source_id"], "name": "nightly", "interval_s": 60}
+    ids["heartbeat_id"] = (await post(b, "/v1/heartbeats", beat))["id"]
     ids["entry_id"] = (await post(b, "/v1/knowledge", KNOWLEDGE))["id"]
     ids["token_id"] = (await post(b, "/v1/tokens", {"name": "second", "role": "viewer"}))["id"]
     ids["target_id"] = (await post(b, "/v1/targets", TARGET))["id"]

@@ -201,4 +201,38 @@ DATABASE = [
     ),
 ]
 
-CASES = [*AVAILABILITY, *API_CASES, *ISOLATION, *DATABASE]
+AHEAD, STRAYS = "tocsin_deliveries_partitions_ahead_seconds", "tocsin_deliveries_strays"
+BACKUP = "tocsin_backup_last_success_timestamp_seconds"
+DAY_S = 86_400
+
+STORAGE = [
+    Case(
+        alert="PartitionsRunOut",
+        severity="p2",
+        fires={AHEAD: flat(DAY_S)},
+        summary="Deliveries have partitions for 1d 0h 0m 0s only",
+        silent=[
+            {AHEAD: flat(2 * DAY_S)},
+            {f'{AHEAD}{{instance="a"}}': flat(DAY_S), f'{AHEAD}{{instance="b"}}': flat(9 * DAY_S)},
+        ],
+    ),
+    Case(
+        alert="StrayDeliveries",
+        severity="p3",
+        fires={STRAYS: flat(3)},
+        at="60m",
+        summary="3 deliveries are outside every day's partition",
+        silent=[{STRAYS: flat(0)}],
+    ),
+    Case(
+        alert="BackupTooOld",
+        severity="p2",
+        fires={BACKUP: flat(0)},
+        at="40h",
+        step="1h",
+        summary="No backup was reported for more than 36 hours",
+        silent=[{BACKUP: flat(10 * 3600)}],
+    ),
+]
+
+CASES = [*AVAILABILITY, *API_CASES, *ISOLATION, *DATABASE, *STORAGE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.observability_deploy.case import Case, flat, growing
+from tests.observability_deploy.case import Case, Series, flat, growing
 
 PAUSED = {'tocsin_queue_paused{queue="enhancement"}': flat(1)}
 RUNNING = {'tocsin_queue_paused{queue="enhancement"}': flat(0)}
@@ -108,6 +108,12 @@ def overloaded(per_minute: float, of: float) -> dict[str, str]:
     }
 
 
+def noticed(*, in_time: float, of: float) -> Series:
+    """Missed heartbeats each minute, and how many of them had their alert within five seconds."""
+    name = "tocsin_heartbeat_notice_seconds"
+    return {f'{name}_bucket{{le="5.0"}}': growing(in_time), f"{name}_count": growing(of)}
+
+
 INGEST = [
     Case(
         alert="IngestRefusals",
@@ -137,6 +143,13 @@ INGEST = [
         fires={"tocsin_ingest_commit_failures_total": growing(1)},
         summary="Deliveries cannot be committed",
         silent=[{"tocsin_ingest_commit_failures_total": flat(3)}],
+    ),
+    Case(
+        alert="HeartbeatsNoticedLate",
+        severity="p2",
+        fires=noticed(in_time=8, of=10),
+        summary="Missed heartbeats are noticed more than 5 seconds late",
+        silent=[noticed(in_time=10, of=10), noticed(in_time=19, of=20)],
     ),
     Case(
         alert="DeliveriesNotUnderstood",
