@@ -27,6 +27,7 @@ from app.db.partitions import is_model
 MIGRATION_LOCK = 7_221_455_907_113
 LOCK_TIMEOUT_MS = 250
 LOCK_ATTEMPTS = 60
+LOCK_POLL_S = 0.2
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -49,8 +50,7 @@ def database_url() -> str:
 
 def run(connection: Connection) -> None:
     """This will run the migrations on one connection."""
-    # Before the time-out is set: a second migration waits for the first, however long that takes.
-    connection.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    wait_for_others(connection)
     connection.execute(text("select set_config('lock_timeout', :limit, false)"), {"limit": f"{LOCK_TIMEOUT_MS}ms"})
     connection.commit()
     for attempts_left in reversed(range(LOCK_ATTEMPTS)):
@@ -71,6 +71,17 @@ def run(connection: Connection) -> None:
             time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - so that two of them do not meet again
         else:
             return
+
+
+def wait_for_others(connection: Connection) -> None:
+    """This will take the lock that keeps migrations apart, however long the one before takes.
+
+    Asked again and again instead of waited for: whoever waits inside a statement holds a snapshot, and the first
+    migration's CREATE INDEX CONCURRENTLY would wait for that in turn.
+    """
+    while not connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}).scalar_one():
+        connection.rollback()
+        time.sleep(LOCK_POLL_S)
 
 
 async def migrate() -> None:

@@ -1,4 +1,4 @@
-"""``/v1/sources``, ``/v1/receipts`` and ``/v1/deliveries``. The intake route itself is ``hot.py``."""
+"""``/v1/sources``. The intake route itself is ``hot.py``; what became of deliveries is under ``receipts/``."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -8,19 +8,14 @@ from fastapi import APIRouter, Query, Response
 
 from app.auth.deps import Engineer, EngineerWrite, TenantTx, Viewer
 from app.core.resources import Resources
-from app.db.jobs.queue import enqueue
 from app.http.clock import Now
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
 from app.ingest import service
-from app.ingest.jobs import DrainIntake
 from app.ingest.schemas import (
     CreatedSourceView,
-    DeliveryState,
     Preview,
     PreviewRequest,
-    ReceiptDetail,
-    ReceiptView,
     RefusalView,
     RotateSecret,
     SecretView,
@@ -151,45 +146,6 @@ async def rotate_secret(write: EngineerWrite, source_id: UUID, body: RotateSecre
         return _with_secret(created, write.resources, write.now)
 
     return await write.answer(produce, without=SHOWN_ONCE)
-
-
-@router.get(
-    "/receipts/{receipt_id}",
-    summary="What became of a delivery",
-    responses=problem_responses(service.DeliveryNotFound),
-)
-async def get_receipt(principal: Viewer, session: TenantTx, receipt_id: UUID) -> ReceiptDetail:
-    return await service.get_receipt(session, delivery_id=receipt_id)
-
-
-@router.get("/deliveries", summary="List deliveries, newest first")
-async def list_deliveries(
-    principal: Viewer,
-    session: TenantTx,
-    page: PageParams,
-    state: Annotated[list[DeliveryState] | None, Query(description="One or several states.")] = None,
-    source_id: Annotated[UUID | None, Query(description="Of one source.")] = None,
-) -> CursorPage[ReceiptView]:
-    rows = await service.list_receipts(
-        session, states=state or [], source_id=source_id, before=page.after_id, limit=page.limit + 1
-    )
-    return page.build(rows, key=lambda receipt: str(receipt.id))
-
-
-@router.post(
-    "/deliveries/{delivery_id}/replay",
-    response_model=ReceiptDetail,
-    summary="Try a rejected or failed delivery again",
-    responses=problem_responses(service.DeliveryNotFound, service.DeliveryNotReplayable),
-)
-async def replay_delivery(write: EngineerWrite, delivery_id: UUID) -> Response:
-    async def produce() -> ReceiptDetail:
-        shard = await service.accept_again(write.session, delivery_id=delivery_id, actor=write.actor, now=write.now)
-        job = DrainIntake(shard=shard)
-        await enqueue(write.session, job, unique_key=job.key)
-        return await service.get_receipt(write.session, delivery_id=delivery_id)
-
-    return await write.answer(produce)
 
 
 def _with_secret(created: service.CreatedSource, resources: Resources, now: Now) -> CreatedSourceView:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -61,6 +62,17 @@ class Stored(NamedTuple):
     receipt_id: UUID
     duplicate: bool
     conflicts_with: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusalExample:
+    """One refused request, without anything of what a stranger sent but an id that it claimed."""
+
+    source_id: UUID
+    at: datetime
+    reason: str
+    size_bytes: int
+    claimed_id: str | None
 
 
 class SourceView(BaseModel):
@@ -232,8 +244,24 @@ class ReceiptView(BaseModel):
     trace_id: str | None = Field(None, description="The trace in which all of it can be followed.")
 
 
+class StageView(BaseModel):
+    """One link of the chain from the request to its effects.
+
+    ``done`` and ``none`` say that it is over, ``waiting`` that it is not, ``failed`` that the chain broke here.
+    """
+
+    stage: Literal["accepted", "parsed", "alerts", "incidents", "jobs", "effects"]
+    state: Literal["done", "none", "waiting", "failed"]
+    at: datetime | None = None
+    reason: str = Field("", description="What came of it, or why nothing did.")
+
+
 class ReceiptDetail(ReceiptView):
     """The same with the alerts, the incidents, and the job that did it."""
+
+    stages: list[StageView] = Field(
+        default_factory=list, description="Up to the incidents; /v1/receipts/{id}/effects goes on to the effects."
+    )
 
     duplicates: int = Field(0, description="How often the same delivery came again within its replay window.")
     headers: dict[str, str] = Field(default_factory=dict, description="Without those that authenticate.")

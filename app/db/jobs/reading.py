@@ -47,7 +47,7 @@ class FoundJob:
 
 
 _COLUMNS = (
-    "j.id, j.kind, j.unique_key, j.queue, j.state, j.attempt, j.max_attempts, j.run_at, j.error, j.created_at,"
+    "j.id, j.kind, coalesce(j.unique_key, '') as unique_key, j.queue, j.state, j.attempt, j.max_attempts, j.run_at, j.error, j.created_at,"
     " j.finished_at, j.trace_context"
 )
 # Open ones by their unique index. Ended ones have no index by key, and get none: every job would pay for it at each change
@@ -89,6 +89,17 @@ async def find_jobs(
         "within": within,
     }
     return [FoundJob(*row) for row in (await session.execute(_FIND, values)).all()]
+
+
+_ONE = text(
+    f"select {_COLUMNS} from jobs j where tenant_id = :tenant_id and id = :id"  # noqa: S608 - constants
+)
+
+
+async def find_job(session: TenantSession, *, job_id: UUID) -> FoundJob | None:
+    """This will return the job, or None where it is gone."""
+    row = (await session.execute(_ONE, {"tenant_id": session.tenant_id, "id": job_id})).one_or_none()
+    return FoundJob(*row) if row is not None else None
 
 
 async def find_pauses(session: TenantSession) -> dict[str, str]:

@@ -9,11 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import select, text, update
+from sqlalchemy import ARRAY, Select, Uuid, any_, literal, select, text, update
 
 from app.db.tenancy import TenantSession
-from app.ingest.models import DeliveryRow, ReplayKeyRow
+from app.ingest.models import CAME_TO_NOTHING, DeliveryRow, ReplayKeyRow
+from app.ingest.rules.moments import id_at
 from app.ingest.schemas import DeliveryState
+from app.net.signing.conclusion import replay_key_of_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,20 +152,113 @@ async def count_duplicates(session: TenantSession, *, delivery: DeliveryRow) -> 
     return (await session.execute(statement)).scalar_one_or_none() or 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries; None and empty mean "any".
+
+    Attributes:
+        since: Came in at or after; until, before.
+    """
+
+    states: tuple[DeliveryState, ...] = ()
+    source_id: UUID | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_of_failures(self) -> bool:
+        """Whether only what came to nothing can be meant, so that its own small indexes answer."""
+        return bool(self.reason) or (bool(self.states) and FAILURES.issuperset(self.states))
+
+
+FAILURES = frozenset({DeliveryState.REJECTED, DeliveryState.FAILED})
+
+
+def matching(session: TenantSession, wanted: DeliveryFilter) -> Select[DeliveryRow]:
+    """This will return the query for the deliveries that are wanted, in no order yet."""
+    statement = select(DeliveryRow).where(DeliveryRow.tenant_id == session.tenant_id)
+    if wanted.is_of_failures:
+        # Written out: a prepared statement's generic plan could not match a parameter with a partial index.
+        statement = statement.where(text(CAME_TO_NOTHING))
+    if wanted.states:
+        statement = statement.where(DeliveryRow.state.in_([state.value for state in wanted.states]))
+    if wanted.source_id is not None:
+        statement = statement.where(DeliveryRow.source_id == wanted.source_id)
+    if wanted.reason:
+        statement = statement.where(DeliveryRow.reason == wanted.reason)
+    if wanted.since is not None:
+        statement = statement.where(DeliveryRow.id >= id_at(wanted.since))
+    if wanted.until is not None:
+        statement = statement.where(DeliveryRow.id < id_at(wanted.until))
+    return statement
+
+
 async def list_deliveries(
-    session: TenantSession,
-    *,
-    states: Sequence[DeliveryState],
-    source_id: UUID | None,
-    before: UUID | None,
-    limit: int,
+    session: TenantSession, *, wanted: DeliveryFilter, before: UUID | None, limit: int
 ) -> Sequence[DeliveryRow]:
     """This will return deliveries, newest first."""
-    statement = select(DeliveryRow).where(DeliveryRow.tenant_id == session.tenant_id)
-    if states:
-        statement = statement.where(DeliveryRow.state.in_([state.value for state in states]))
-    if source_id is not None:
-        statement = statement.where(DeliveryRow.source_id == source_id)
+    statement = matching(session, wanted)
     if before is not None:
         statement = statement.where(DeliveryRow.id < before)
-    return (await session.execute(statement.order_by(DeliveryRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(statement.order_by(DeliveryRow.id.desc()).limit(limit))).all()
+
+
+# By the key that knows a retry, which begins with the sender's id where the profile says that the id identifies; and, as
+# such keys are forgotten after a while and not every profile has them, by a look through the newest deliveries. An index
+# of its own would be paid for by each delivery.
+_EXTERNAL = """
+with known as (
+  select k.delivery_id as id from (
+    select id from sources where tenant_id = :tenant_id {of_source_id} order by id desc limit 1000
+  ) s join replay_keys k on k.tenant_id = :tenant_id and k.source_id = s.id and k.replay_key = :replay_key
+), newest as (
+  select id, external_id from deliveries where tenant_id = :tenant_id {of_source} and id < :before
+  order by id desc limit :within
+)
+select id from known where id < :before
+union select id from newest where external_id = :external_id
+order by id desc limit :limit
+"""
+_EXTERNAL_ANYWHERE = text(_EXTERNAL.format(of_source_id="", of_source=""))
+_EXTERNAL_OF_SOURCE = text(_EXTERNAL.format(of_source_id="and id = :source_id", of_source="and source_id = :source_id"))
+
+
+async def find_by_external_id(
+    session: TenantSession, *, external_id: str, source_id: UUID | None, before: UUID | None, within: int, limit: int
+) -> Sequence[DeliveryRow]:
+    """This will return the deliveries that their senders gave this id, newest first.
+
+    Args:
+        session: A tenant transaction.
+        external_id: As the sender wrote it.
+        source_id: Of one source only.
+        before: Older ones than this only.
+        within: How many of the newest deliveries are looked through.
+        limit: How many are returned at the most.
+    """
+    values = {
+        "tenant_id": session.tenant_id,
+        "replay_key": replay_key_of_id(external_id),
+        "external_id": external_id,
+        "before": before or UUID(int=2**128 - 1),
+        "within": within,
+        "limit": limit,
+    }
+    if source_id is None:
+        found = await session.execute(_EXTERNAL_ANYWHERE, values)
+    else:
+        found = await session.execute(_EXTERNAL_OF_SOURCE, values | {"source_id": source_id})
+    ids = list(found.scalars())
+    statement = select(DeliveryRow).where(
+        DeliveryRow.tenant_id == session.tenant_id, DeliveryRow.id == any_(literal(ids, ARRAY(Uuid)))
+    )
+    return (await session.execute(statement.order_by(DeliveryRow.id.desc()))).scalars().all() if ids else []
+
+
+async def load_body(session: TenantSession, *, delivery_id: UUID) -> bytes | None:
+    """This will return the body alone, or None where there is no such delivery."""
+    statement = select(DeliveryRow.body).where(
+        DeliveryRow.tenant_id == session.tenant_id, DeliveryRow.id == delivery_id
+    )
+    return (await session.execute(statement)).scalar_one_or_none()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from app.ingest.repository.deliveries import DeliveryFilter
 from app.ingest.service.receipts import (
     DeliveryNotFound,
     DeliveryNotReplayable,
     accept_again,
+    find_receipts,
     get_receipt,
     list_receipts,
     preview,
+    read_body,
 )
 from app.ingest.service.shown import CreatedSource, source_facts, view
 from app.ingest.service.sources import (
@@ -27,6 +30,7 @@ from app.ingest.service.sources import (
 
 __all__ = [
     "CreatedSource",
+    "DeliveryFilter",
     "DeliveryNotFound",
     "DeliveryNotReplayable",
     "SourceConfigInvalid",
@@ -35,6 +39,7 @@ __all__ = [
     "accept_again",
     "create_source",
     "delete_source",
+    "find_receipts",
     "get_receipt",
     "get_source",
     "list_receipts",
@@ -42,6 +47,7 @@ __all__ = [
     "list_secrets",
     "list_sources",
     "preview",
+    "read_body",
     "rotate_secret",
     "source_facts",
     "update_source",

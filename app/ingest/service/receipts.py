@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
+from sqlalchemy import func
 
 from app.audit.service import record
 from app.core.actor import Actor
 from app.core.errors import Conflict, NotFound
+from app.db.jobs.reading import find_pauses
 from app.db.tenancy import TenantSession
 from app.ingest.contract import ParseError
 from app.ingest.models import DeliveryRow
 from app.ingest.repository import deliveries as repository
+from app.ingest.repository.deliveries import DeliveryFilter
 from app.ingest.schemas import (
     DeliveryState,
     Preview,
@@ -24,9 +27,12 @@ from app.ingest.schemas import (
     ReceiptView,
 )
 from app.ingest.service.sources import SourceConfigInvalid
+from app.ingest.service.stages import stages_of
 from app.ingest.sources import get_source as get_kind
 
 _REPLAYABLE = frozenset({DeliveryState.REJECTED.value, DeliveryState.FAILED.value})
+# Deliveries that are looked through for a sender's own id that is not remembered any more.
+EXTERNAL_WITHIN = 5_000
 
 
 class DeliveryNotFound(NotFound):
@@ -56,10 +62,13 @@ async def get_receipt(session: TenantSession, *, delivery_id: UUID) -> ReceiptDe
         DeliveryNotFound: Not there, or another tenant's.
     """
     row = await _get(session, delivery_id)
+    duplicates = await repository.count_duplicates(session, delivery=row)
+    pauses = await find_pauses(session) if row.state == DeliveryState.ACCEPTED.value else {}
     result = row.result or {}
     return ReceiptDetail(
         **receipt(row).model_dump(),
-        duplicates=await repository.count_duplicates(session, delivery=row),
+        stages=stages_of(row, duplicates=duplicates, pauses=pauses),
+        duplicates=duplicates,
         headers=row.headers,
         job_id=row.job_id,
         outcomes=result.get("outcomes", {}),
@@ -70,16 +79,39 @@ async def get_receipt(session: TenantSession, *, delivery_id: UUID) -> ReceiptDe
 
 
 async def list_receipts(
-    session: TenantSession,
-    *,
-    states: Sequence[DeliveryState] = (),
-    source_id: UUID | None = None,
-    before: UUID | None = None,
-    limit: int = 50,
+    session: TenantSession, *, wanted: DeliveryFilter, before: UUID | None = None, limit: int = 50
 ) -> list[ReceiptView]:
     """This will return receipts in short, newest first."""
-    rows = await repository.list_deliveries(session, states=states, source_id=source_id, before=before, limit=limit)
+    rows = await repository.list_deliveries(session, wanted=wanted, before=before, limit=limit)
     return [receipt(row) for row in rows]
+
+
+async def find_receipts(
+    session: TenantSession, *, external_id: str, source_id: UUID | None = None, before: UUID | None = None, limit: int
+) -> list[ReceiptView]:
+    """This will return the receipts of the deliveries that their senders gave this id, newest first.
+
+    Found for certain while the id is remembered against retries, and beyond that among the newest deliveries.
+    """
+    rows = await repository.find_by_external_id(
+        session, external_id=external_id, source_id=source_id, before=before, within=EXTERNAL_WITHIN, limit=limit
+    )
+    return [receipt(row) for row in rows]
+
+
+async def read_body(session: TenantSession, *, delivery_id: UUID, redacted: bool, actor: Actor, now: datetime) -> bytes:
+    """This will return the raw body and write down who looked at it.
+
+    Raises:
+        DeliveryNotFound: Not there, or another tenant's.
+    """
+    body = await repository.load_body(session, delivery_id=delivery_id)
+    if body is None:
+        raise DeliveryNotFound(delivery_id=str(delivery_id))
+    detail = {"redacted": redacted, "size_bytes": len(body)}
+    subject = f"delivery:{delivery_id}"
+    await record(session, actor=actor, action="delivery.body_read", subject=subject, detail=detail, now=now)
+    return body
 
 
 async def accept_again(session: TenantSession, *, delivery_id: UUID, actor: Actor, now: datetime) -> int:
@@ -95,6 +127,8 @@ async def accept_again(session: TenantSession, *, delivery_id: UUID, actor: Acto
     detail = {"was": row.state, "reason": row.reason}
     row.state, row.reason, row.detail = DeliveryState.ACCEPTED.value, "", ""
     row.attempts, row.result, row.processed_at, row.job_id = 0, None, None, None
+    # It queues up behind those that wait, and does not count as waiting since the day it came in.
+    row.stored_at = func.now()
     await session.flush()
     await record(session, actor=actor, action="delivery.replayed", subject=f"delivery:{row.id}", detail=detail, now=now)
     return row.shard

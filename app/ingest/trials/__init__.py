@@ -1,0 +1,1 @@
+"""Time travel: what other settings would have made of the deliveries of the past, before they are saved."""
