@@ -48,7 +48,8 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if kind in _OF_PROJECTS:
         return [_project_event(kind, trigger, project)]
     error = object_at(payload, "error")
-    identity = text_at(error, "errorId", "id", limit=200)
+    # Not ``error.id``: that is of the one event, and what ends the error has another.
+    identity = text_at(error, "errorId", limit=200)
     if not identity:
         raise ParseError("body.unexpected_shape", f"{kind!r} has no 'error.errorId'")
     return _error_events(kind, identity, payload)

@@ -59,7 +59,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     over = _is_over(payload, data)
     return [
         AlertEvent(
-            dedup_key=_dedup_key(payload, data, policy, text),
+            dedup_key=_dedup_key(payload, data, policy, alert_type),
             status=AlertStatus.RESOLVED if over else AlertStatus.FIRING,
             title=_title(text) or policy,
             description=_description(text, data),
@@ -84,7 +84,7 @@ def _is_over(payload: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
     return any(state in _OVER for state in states)
 
 
-def _dedup_key(payload: Mapping[str, Any], data: Mapping[str, Any], policy: str, text: str) -> str:
+def _dedup_key(payload: Mapping[str, Any], data: Mapping[str, Any], policy: str, alert_type: str) -> str:
     for name in _OBJECTS:
         identity = text_at(data, name, limit=200)
         if identity:
@@ -92,7 +92,9 @@ def _dedup_key(payload: Mapping[str, Any], data: Mapping[str, Any], policy: str,
     correlation = text_at(payload, "alert_correlation_id", limit=200)
     if correlation:
         return f"correlation:{correlation}"
-    return compound_key("notification", text_at(payload, "policy_id", limit=200) or policy, text)
+    # Not the text: what ends it reads otherwise.
+    about = [text_at(data, *fields) for name, fields in _LABEL_FIELDS if name in ("zone", "hostname", "target_ip")]
+    return compound_key("notification", text_at(payload, "policy_id", limit=200) or policy, alert_type, *about)
 
 
 def _title(text: str) -> str:

@@ -34,7 +34,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
         return []
     if identity:
         return [_operations_event(payload, identity)]
-    name = text_at(payload, "AlertName", "alertName", limit=values.TITLE_MAX)
+    name = text_at(payload, "AlertName", limit=values.TITLE_MAX)
     if not name:
         raise ParseError(
             "body.unexpected_shape", "neither 'alertId' (Operations) nor 'AlertName' (Operations for Logs)"
