@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ MAX_ALERTS = 2000
 """Alerts in one delivery; a larger one is refused as a whole, with its number in the reason."""
 
 
+FORM = "application/x-www-form-urlencoded"
 _FORM_FIELDS_MAX = 200
 _NOTES_MAX = 20
 
@@ -113,6 +115,21 @@ COMMON_SEVERITIES: Mapping[str, Severity] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class SenderKey:
+    """The key of a sender that was made for another service: it knows no address of ours, the key alone finds its source.
+
+    Attributes:
+        make: Makes one of at least 128 random bits.
+        pattern: What such a sender takes for a key; one that a tenant brings along must match it whole.
+        says: The pattern in words.
+    """
+
+    make: Callable[[], str]
+    pattern: re.Pattern[str]
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertSource:
     """One kind of sender.
 
@@ -128,11 +145,14 @@ class AlertSource:
         replay_window_s: How long identical bytes are the same delivery again, for senders that number nothing and repeat
             themselves; None leaves it to the profile. A field of this name in the settings goes over it.
         example: A body that makes sense, for the curl line of a new source.
+        example_type: What the example is sent as; ``FORM`` makes a form of it.
+        example_text: The example of a sender whose bodies are neither JSON nor forms; ``example`` stays empty then.
         max_body_bytes: Raises the profile's cap for a sender whose notifications grow large.
         content_types: What the sender's bodies may be besides what the profile takes, lower case without parameters.
         document: The vendor's page that describes the payload.
         document_date: When it was read or revised, ``2026-11`` or ``2026-11-21``.
         setup: A few sentences for the tenant: where in the sender to put the address and the credential.
+        key: For senders that were made for another service (``app/ingest/dropin``); its secret is then such a key.
     """
 
     slug: str
@@ -145,11 +165,14 @@ class AlertSource:
     resolve_timeout_s: int | None = None
     replay_window_s: int | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
+    example_type: str = "application/json"
+    example_text: str = ""
     max_body_bytes: int | None = None
     content_types: tuple[str, ...] = ()
     document: str = ""
     document_date: str = ""
     setup: str = ""
+    key: SenderKey | None = None
 
 
 def load_json(body: bytes) -> object:

@@ -5,15 +5,42 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 import orjson
 
 from app.core.ids import SourceId, new_id
 from app.incidents.schemas import Severity, SourceFacts
+from app.ingest.contract import FORM, AlertSource
 from app.ingest.models import SourceRow
 from app.ingest.schemas import SourceView
 from app.ingest.sources import get_source as get_kind
 from app.net.signing import CompiledProfile, Kind, get_profile, secret_query, sign
+
+
+@dataclass(frozen=True)
+class FirstRequest:
+    """A delivery that makes sense, ready to be sent."""
+
+    url_path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def curl(self, *, public_url: str) -> str:
+        """This will return the command line that sends it."""
+        parts = ["curl", "-sS", "-X", "POST", shlex.quote(f"{public_url.rstrip('/')}{self.url_path}")]
+        for name, value in self.headers:
+            parts += ["-H", shlex.quote(f"{name}: {value}")]
+        return " ".join([*parts, "--data-raw", shlex.quote(self.body.decode())])
+
+
+def example_body(kind: AlertSource) -> bytes:
+    """This will return the kind's example as its sender would send it."""
+    if kind.example_text:
+        return kind.example_text.encode()
+    if kind.example_type == FORM:
+        return urlencode({name: str(value) for name, value in kind.example.items()}).encode()
+    return orjson.dumps(dict(kind.example))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +56,21 @@ class CreatedSource:
     secret: str | None
     url_path: str
 
-    def curl(self, *, public_url: str, now: datetime) -> str:
-        """This will return a command line that sends a first delivery; a signed time in it holds for some minutes."""
+    def first_request(self, *, now: datetime) -> FirstRequest | None:
+        """This will return a first delivery, signed; None where only the sender itself can sign."""
         profile = get_profile(self.source.profile)
         if self.secret is None or profile.kind is Kind.ED25519:
-            return ""
-        body = orjson.dumps(dict(get_kind(self.source.kind).example))
+            return None
+        kind = get_kind(self.source.kind)
+        body = example_body(kind)
         path = self.url_path.partition("?")[0]
         headers = sign(profile, self.secret, body, now, f"first-{new_id().hex[-12:]}", path=path)
-        parts = ["curl", "-sS", "-X", "POST", shlex.quote(f"{public_url.rstrip('/')}{self.url_path}")]
-        for name, value in [("content-type", "application/json"), *headers]:
-            parts += ["-H", shlex.quote(f"{name}: {value}")]
-        return " ".join([*parts, "--data-raw", shlex.quote(body.decode())])
+        return FirstRequest(self.url_path, (("content-type", kind.example_type), *headers), body)
+
+    def curl(self, *, public_url: str, now: datetime) -> str:
+        """This will return a command line that sends a first delivery; a signed time in it holds for some minutes."""
+        first = self.first_request(now=now)
+        return first.curl(public_url=public_url) if first is not None else ""
 
 
 def view(row: SourceRow) -> SourceView:
