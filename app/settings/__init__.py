@@ -17,6 +17,7 @@ from app.settings.limits import LimitSettings
 from app.settings.redis import RedisSettings
 from app.settings.remediation import RemediationSettings
 from app.settings.security import SecuritySettings
+from app.settings.smtp import SmtpSettings
 from app.settings.telemetry import TelemetrySettings
 
 
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Logs, metrics, traces.")
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="Webhook intake.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="What tenants and sources may send.")
+    smtp: SmtpSettings = Field(default_factory=SmtpSettings, description="Receiving mail.")
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="Keys and egress.")
     remediation: RemediationSettings = Field(default_factory=RemediationSettings, description="Runbooks.")
     enhancement: EnhancementSettings = Field(default_factory=EnhancementSettings, description="Ticket enhancement.")

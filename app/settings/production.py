@@ -41,6 +41,7 @@ class Process(StrEnum):
     API = "api"
     RELAY = "relay"
     WORKER = "worker"
+    SMTP = "smtp"
 
 
 class WeakSettings(RuntimeError):
@@ -70,6 +71,7 @@ def refuse_weak_settings(
         *_weak(settings),
         *_used_twice(settings),
         *_plain_http(settings, process),
+        *_plain_mail(settings, process),
         *_left_from_development(settings, environ),
     ]
     if short:
@@ -192,6 +194,14 @@ def _plain_http(settings: Settings, process: Process) -> Iterator[str]:
     telemetry = settings.telemetry
     if telemetry.otlp_endpoint and telemetry.otlp_headers and not telemetry.otlp_endpoint.startswith("https://"):
         yield "TOCSIN_TELEMETRY__OTLP_ENDPOINT is not https, so the keys in its headers would travel in the open"
+
+
+def _plain_mail(settings: Settings, process: Process) -> Iterator[str]:
+    if process is Process.SMTP and settings.smtp.certificate_file is None and not settings.smtp.allow_plain:
+        yield (
+            "TOCSIN_SMTP__CERTIFICATE_FILE is empty, so addresses, which are secrets, would travel in the open"
+            " (TOCSIN_SMTP__ALLOW_PLAIN=true where a mail server of yours stands in front)"
+        )
 
 
 def _left_from_development(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
