@@ -15,7 +15,6 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach
@@ -24,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, SamplingResult, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
@@ -56,15 +55,6 @@ class _Tracing:
         self.chosen_below = TraceIdRatioBased.get_bound_for_rate(share)
 
 
-class _RootSampler(TraceIdRatioBased):
-    """The share of the settings, except for a root that was chosen before its span was made."""
-
-    def should_sample(self, parent_context: Context | None, *arguments: Any, **named: Any) -> SamplingResult:
-        if parent_context is not None and parent_context.get(_CHOSEN):
-            return ALWAYS_ON.should_sample(parent_context, *arguments, **named)
-        return super().should_sample(parent_context, *arguments, **named)
-
-
 _CHOSEN = create_key("tocsin-chosen")
 _tracing = _Tracing()
 _ids = RandomIdGenerator()
@@ -87,7 +77,8 @@ def configure_tracing(settings: TelemetrySettings, *, process: str) -> None:
                 "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
             }
         ),
-        sampler=ParentBased(_RootSampler(settings.trace_sample_ratio)),
+        # Whether a trace is recorded is decided before its first span is made, in _unrecorded.
+        sampler=ParentBased(ALWAYS_ON),
         span_limits=LIMITS,
         shutdown_on_exit=False,
     )
@@ -205,9 +196,9 @@ def unrecorded_root() -> str | None:
 def _open(
     name: str, context: Context | None, links: Sequence[str | None], attributes: Attributes | None, kind: SpanKind
 ) -> Iterator[Span]:
-    tracer = _tracing.tracer
-    if tracer is None:
-        span: Span = NonRecordingSpan(_unrecorded_child(context))
+    tracer, unrecorded = _tracing.tracer, _unrecorded(context)
+    if tracer is None or unrecorded is not None:
+        span: Span = NonRecordingSpan(unrecorded or _unrecorded_child(context))
     else:
         span = tracer.start_span(name, context=context, links=_links(links), attributes=attributes, kind=kind)
     token = attach(trace.set_span_in_context(span))
@@ -224,6 +215,23 @@ def _open(
     finally:
         detach(token)
         span.end()
+
+
+def _unrecorded(context: Context | None) -> SpanContext | None:
+    """Decide whether a span is recorded, before it is made: the identity of one that is not, None for one that is.
+
+    A child does as its parent does; of the roots, the share of the settings is drawn. Not recording costs a few microseconds
+    here, and twenty in the SDK.
+    """
+    if trace.get_current_span(context).get_span_context().is_valid:
+        child = _unrecorded_child(context)
+        return None if child.trace_flags.sampled else child
+    if context is not None and context.get(_CHOSEN):
+        return None
+    trace_id = _ids.generate_trace_id()
+    if trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < _tracing.chosen_below:
+        return None
+    return SpanContext(trace_id, _ids.generate_span_id(), is_remote=False)
 
 
 def _unrecorded_child(context: Context | None) -> SpanContext:

@@ -143,6 +143,22 @@ def test_a_root_is_drawn_once_at_the_settings_share(otlp: OtlpReceiver) -> None:
     assert 400 < drawn < 600  # 5 standard deviations of a fair draw
 
 
+def test_a_root_that_nobody_drew_for_is_drawn_once_too_and_its_children_follow(otlp: OtlpReceiver) -> None:
+    configure_tracing(TelemetrySettings(otlp_endpoint=otlp.endpoint, trace_sample_ratio=0.25), process="test")
+    recorded = 0
+    try:
+        for _ in range(2000):
+            with new_root("plain"):
+                root = recorded_trace_id()
+                recorded += root is not None
+                with span_from(current_traceparent(), "child"):
+                    assert recorded_trace_id() == root
+    finally:
+        shutdown_tracing()
+    assert len(otlp.spans("plain")) == len(otlp.spans("child")) == recorded
+    assert 400 < recorded < 600
+
+
 def test_without_a_receiver_ids_travel_all_the_same() -> None:
     with new_root("quiet"):
         trace_id, carried = current_trace_id(), current_traceparent()
