@@ -26,6 +26,7 @@ from app.incidents.schemas import (
     IncidentView,
     NoteRequest,
     ReasonRequest,
+    StormView,
     TimelineEntryView,
 )
 
@@ -90,6 +91,15 @@ async def list_incident_alerts(
     wanted = service.AlertFilter(incident_id=incident.id)
     found = await service.list_alerts(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
     return page.build(found, key=lambda alert: str(alert.id))
+
+
+@router.get(
+    "/incidents/{incident_id}/storm",
+    summary="What an alert storm's incident took in: exact counts by severity and by the commonest labels",
+    responses=problem_responses(service.IncidentNotFound, service.NoStorm),
+)
+async def get_storm(principal: Viewer, session: TenantTx, incident_id: UUID) -> StormView:
+    return await service.get_storm(session, incident_id=IncidentId(incident_id))
 
 
 @router.get(

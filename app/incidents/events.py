@@ -36,7 +36,7 @@ class IncidentUpdated:
     """Something about an incident changed.
 
     Attributes:
-        what: ``acknowledged``, ``reopened``, ``assigned``, ``severity``, ``alerts`` or ``note``.
+        what: ``acknowledged``, ``reopened``, ``assigned``, ``severity``, ``alerts``, ``note`` or ``storm``.
     """
 
     incident_id: IncidentId
@@ -56,6 +56,39 @@ class IncidentResolved:
     incident_id: IncidentId
     tenant_id: TenantId
     by: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StormBegan:
+    """A source, or without one the whole tenant, floods: new alerts collapse into this incident from now on.
+
+    Whoever pages does it once for the incident, however many alerts there are; ``IncidentOpened`` was stated for it too
+    where it is new.
+
+    Attributes:
+        quiet_s: Seconds without a flood after which the storm is over.
+    """
+
+    incident_id: IncidentId
+    tenant_id: TenantId
+    source_id: SourceId | None
+    quiet_s: float
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StormEnded:
+    """The flood is over: new alerts have incidents of their own again. The storm's incident ends with the last of its alerts.
+
+    Attributes:
+        collapsed: Alerts that the incident took in.
+    """
+
+    incident_id: IncidentId
+    tenant_id: TenantId
+    collapsed: int
+    still_firing: int
     at: datetime
 
 

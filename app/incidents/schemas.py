@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.core.ids import AlertId, IncidentId, SourceId
+from app.incidents.rules.flood import StormRule
 from app.incidents.rules.states import AlertOutcome, AlertState, AlertStatus, IncidentState, Severity
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ReasonRequest",
     "Severity",
     "SourceFacts",
+    "StormView",
     "TicketRef",
     "TimelineEntryView",
 ]
@@ -103,6 +105,7 @@ class SourceFacts:
         severity_map: From the sender's word, lower case, to a severity.
         group_by: Labels that make one incident of several alerts; empty leaves it to the sender's group.
         resolve_timeout_s: Seconds without a sign of life after which an open alert resolves; None is never.
+        storm: What counts as a flood of it.
     """
 
     id: SourceId
@@ -112,6 +115,7 @@ class SourceFacts:
     default_severity: Severity = Severity.P2
     group_by: tuple[str, ...] = ()
     resolve_timeout_s: int | None = None
+    storm: StormRule = field(default_factory=StormRule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +208,45 @@ class AlertView(_View):
     late_count: int
     first_delivery_id: UUID | None
     last_delivery_id: UUID | None
+
+
+class LabelCount(_View):
+    """How many alerts of a storm have a label's value."""
+
+    value: str
+    count: int
+
+
+class TopLabel(_View):
+    """The values of one label among a storm's alerts, most first; ``other`` is how many alerts have further ones."""
+
+    label: str
+    values: list[LabelCount]
+    other: int
+
+
+class StormView(_View):
+    """What a storm's incident took in; the counts are exact.
+
+    Attributes:
+        source_id: Whose flood; null where all of the tenant's sources together flooded.
+        ended_at: Null while it goes on.
+        busy_at: When the flood was last seen to go on.
+        times: How often a flood went into this incident.
+        collapsed: Alerts that belong to the incident.
+        firing: Those that still fire, by severity.
+    """
+
+    incident_id: UUID
+    source_id: UUID | None
+    began_at: datetime
+    ended_at: datetime | None
+    busy_at: datetime
+    times: int
+    collapsed: int
+    firing: dict[Severity, int]
+    resolved: int
+    top: list[TopLabel]
 
 
 class TimelineEntryView(_View):

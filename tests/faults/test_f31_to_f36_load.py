@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 
 import orjson
 import pytest
@@ -19,8 +20,9 @@ from app.db.jobs.context import JobContext
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import tenant_session
 from app.enhancement.schemas import EnhancementState
-from app.incidents.rules.flood import FLOOD_GROUP
-from app.incidents.service import IncidentFilter, list_incidents
+from app.incidents.rules.flood import FLOOD_GROUP, StormRule
+from app.incidents.schemas import AlertOutcome, Severity
+from app.incidents.service import IncidentFilter, get_storm, list_incidents
 from app.settings import Settings
 from tests.enhancement.world import make_world, with_model
 from tests.factories.incidents import deliver, make_event, make_resolve, make_source
@@ -189,42 +191,44 @@ async def open_incidents(database: Database, tenant: TenantId) -> list[str]:
 
 
 @pytest.mark.fault("F36")
-async def test_a_flood_of_distinct_alerts_makes_one_flood_incident_and_not_one_each(
-    scratch_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.incidents.service.intake.MOST_OPEN", 20)
-    tenant, source, now = await make_tenant(scratch_database), make_source(), SystemClock().now()
+async def test_a_flood_of_distinct_alerts_makes_one_storm_incident_and_not_one_each(scratch_database: Database) -> None:
+    # 3,000 instead of 100,000: the number of batches is what counts, and each is of the usual size.
+    rule, now = StormRule(opens=20, p0_opens=5), SystemClock().now()
+    tenant, source = await make_tenant(scratch_database), make_source(storm=rule)
+    outcomes: Counter[AlertOutcome] = Counter()
     for batch in range(10):
-        events = [make_event(f"k{batch}-{n}", at=now) for n in range(100)]
+        events = [make_event(f"k{batch}-{n}", at=now) for n in range(300)]
         async with tenant_session(scratch_database, tenant) as session:
             applied = await deliver(session, source, *events, now=now, seq=batch)
         assert all(one.alert_id is not None for one in applied), "no alert is dropped"
+        outcomes += Counter(one.outcome for one in applied)
+    assert outcomes == {AlertOutcome.OPENED: 20, AlertOutcome.COLLAPSED: 2980}
     keys = await open_incidents(scratch_database, tenant)
     assert len(keys) == 21
     assert keys.count(FLOOD_GROUP) == 1
     async with tenant_session(scratch_database, tenant) as session:
-        flooded = await session.execute(
-            text("select count(*) from alerts a join incidents i on i.id = a.incident_id where i.group_key = :flood"),
-            {"flood": FLOOD_GROUP},
+        (storm_id,) = (await session.scalars(text("select incident_id from storms"))).all()
+        storm = await get_storm(session, incident_id=storm_id)
+        lines = await session.scalar(
+            text("select count(*) from timeline_entries where incident_id = :id"), {"id": storm_id}
         )
-        assert flooded.scalar_one() == 980
+    assert (storm.collapsed, storm.firing[Severity.P2], storm.resolved) == (2980, 2980, 0)
+    assert lines <= 4, "it opened, a storm began, it grew: not a line for each batch"
     other = make_source()
     async with tenant_session(scratch_database, tenant) as session:
         await deliver(session, other, make_event("quiet", at=now), now=now, seq=99)
     assert (await open_incidents(scratch_database, tenant))[-1] == "alert:quiet", "another source keeps its own"
     for batch in range(10):
-        events = [make_resolve(f"k{batch}-{n}", at=now) for n in range(100)]
+        events = [make_resolve(f"k{batch}-{n}", at=now) for n in range(300)]
         async with tenant_session(scratch_database, tenant) as session:
             await deliver(session, source, *events, now=now, seq=100 + batch)
     assert await open_incidents(scratch_database, tenant) == ["alert:quiet"], "it ends with the last of its alerts"
 
 
 @pytest.mark.fault("F36")
-async def test_floods_that_race_share_one_flood_incident(
-    scratch_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.incidents.service.intake.MOST_OPEN", 5)
-    tenant, source, now = await make_tenant(scratch_database), make_source(), SystemClock().now()
+async def test_floods_that_race_share_one_storm_incident(scratch_database: Database) -> None:
+    rule, now = StormRule(opens=5), SystemClock().now()
+    tenant, source = await make_tenant(scratch_database), make_source(storm=rule)
 
     async def flood(batch: int) -> None:
         events = [make_event(f"k{batch}-{n}", at=now) for n in range(30)]
@@ -234,4 +238,6 @@ async def test_floods_that_race_share_one_flood_incident(
     await asyncio.gather(*(flood(batch) for batch in range(8)))
     keys = await open_incidents(scratch_database, tenant)
     assert keys.count(FLOOD_GROUP) == 1
-    assert len(keys) <= 5 * 8 + 1, "each of eight at once may see the same room"
+    assert len(keys) == 5 + 1, "each waits for the group of the flood and then sees what the others opened"
+    async with tenant_session(scratch_database, tenant) as session:
+        assert await session.scalar(text("select collapsed from storms")) == 8 * 30 - 5

@@ -8,16 +8,17 @@ arrival ends the same. An incident that nobody touched by hand is open exactly w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.incidents.rules.flood import flooding
-from app.incidents.rules.said import acknowledge, add_note
+from app.incidents.rules.collapse import rage, take_in
+from app.incidents.rules.flood import StormRule, flooding, why_flood
+from app.incidents.rules.said import acknowledge, add_note, announce_ticket
 from app.incidents.rules.settle import close_episode, end_alert, iso, note_about, rate
 from app.incidents.rules.signals import Signal, common_labels, incident_title
 from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState
-from app.incidents.rules.world import Alert, Head, Incident, Note, TicketFact, Verdict, World
+from app.incidents.rules.world import Alert, Head, Incident, Note, Verdict, World
 
 REOPEN_WINDOW = timedelta(minutes=30)
 """How long after its resolve a new firing still belongs to the same incident."""
@@ -31,12 +32,14 @@ class Correlation:
         source_name: For the reasons that people read.
         expires_at: When an alert that fires now counts as over unless seen again.
         new_id: Makes the ids of new alerts and incidents.
+        storm: What counts as a flood.
     """
 
     source_name: str
     new_id: Callable[[], UUID]
     expires_at: datetime | None = None
     reopen_window: timedelta = REOPEN_WINDOW
+    storm: StormRule = field(default_factory=StormRule)
 
     def apply_all(self, world: World, signals: Iterable[Signal]) -> dict[int, Verdict]:
         """This will apply the signals in event order and return their verdicts by position in ``signals``."""
@@ -57,7 +60,7 @@ class Correlation:
             head.order, head.status, head.is_changed = signal.order, signal.status, True
             firing = signal.status is AlertStatus.FIRING
             verdict = self._fire(world, head, signal) if firing else self._resolve(world, head, signal)
-        _announce_ticket(world, head.alert, signal)
+        announce_ticket(world, head.alert, signal)
         return add_note(world, head.alert, signal, verdict, source_name=self.source_name)
 
     def _late(self, world: World, head: Head, signal: Signal) -> Verdict:
@@ -136,7 +139,9 @@ class Correlation:
             head.alert = alert
             world.new_alerts.append(alert)
             outcome = AlertOutcome.OPENED
-            if incident.alert_count == 1 and incident.is_new:
+            if take_in(world, incident, signal.labels, rule=self.storm, now=world.now or signal.received_at):
+                outcome = AlertOutcome.COLLAPSED
+            elif incident.alert_count == 1 and incident.is_new:
                 world.notes[-1].alerts.append((alert.id, alert.title))  # the line that says why the incident opened
             else:
                 world.note(note_about(alert, kind="alert.opened", summary=f"{alert.title!r} fires", reason=why))
@@ -149,17 +154,36 @@ class Correlation:
         standing = self._standing(world, signal)
         group = ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
         why = f"no incident of the group {group} is open" if group else "no incident of this alert is open"
-        if standing is None and world.room <= 0:
-            signal = flooding(signal, self.source_name)
-            standing = self._standing(world, signal)
-            why = f"{self.source_name} has as many open incidents as it may; what comes on top shares one"
         if standing is not None:
             return standing
-        world.room -= 1
+        flood = world.flood_for(signal.severity)
+        if flood is not None:
+            return self._collapse(world, signal, flood)
+        world.room.open_one()
         incident = self._open(world, signal)
         summary = f"Incident opened by {signal.title!r} from {self.source_name}"
         data = {"group": dict(signal.group_labels), "severity": signal.severity.value}
         world.note(Note(incident_id=incident.id, kind="incident.opened", summary=summary, reason=why, data=data))
+        return incident, why
+
+    def _collapse(self, world: World, signal: Signal, group: str) -> tuple[Incident, str]:
+        """The incident of the storm that takes the signal in, opened where there is none."""
+        why = why_flood(self.storm, group=group, source_name=self.source_name)
+        member = flooding(signal, self.source_name, group=group)
+        standing = self._standing(world, member)
+        incident = standing[0] if standing is not None else self._open(world, member)
+        if standing is None:
+            data: dict[str, object] = {"group": {}, "severity": signal.severity.value}
+            world.note(
+                Note(
+                    incident_id=incident.id,
+                    kind="incident.opened",
+                    summary=f"Incident opened by {member.title!r}",
+                    reason=why,
+                    data=data,
+                )
+            )
+        rage(world, incident, group=group, why=why, now=world.now or signal.received_at)
         return incident, why
 
     def _standing(self, world: World, signal: Signal) -> tuple[Incident, str] | None:
@@ -168,7 +192,7 @@ class Correlation:
         incident = world.incidents[known] if known else None
         group = ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
         if incident is not None and incident.is_open:
-            if incident.is_new:
+            if incident.is_new and incident.id not in world.storms:
                 _widen(incident, signal)
             return incident, f"the open incident of the group {group}" if group else "its incident is open"
         if incident is not None and self._may_reopen(incident, signal):
@@ -251,23 +275,6 @@ def _widen(incident: Incident, signal: Signal) -> None:
     incident.title = incident_title(incident.first_title, incident.alert_count)
     incident.labels = common_labels(incident.labels, signal.labels) | dict(incident.group_labels)
     incident.ticket = incident.ticket or signal.ticket
-
-
-def _announce_ticket(world: World, alert: Alert | None, signal: Signal) -> None:
-    if alert is None or not alert.is_firing or alert.ticket_announced:
-        return
-    if signal.ticket is None or signal.ticket.get("event") != "created":
-        return
-    alert.ticket_announced = alert.is_changed = True
-    world.tickets.append(
-        TicketFact(
-            incident_id=alert.incident_id,
-            ticket=signal.ticket,
-            title=signal.title,
-            description=signal.description,
-            labels=signal.labels,
-        )
-    )
 
 
 def _verdict(alert: Alert | None, outcome: AlertOutcome, reason: str) -> Verdict:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.incidents.rules.settle import iso
 from app.incidents.rules.signals import Signal, clean
 from app.incidents.rules.states import TRANSITIONS, AlertOutcome, AlertStatus, IncidentAction
-from app.incidents.rules.world import Alert, Note, Verdict, World
+from app.incidents.rules.world import Alert, Note, TicketFact, Verdict, World
 
 ACKNOWLEDGED = "incident.acknowledged"
 NOTED = "incident.note"
@@ -28,6 +28,8 @@ def acknowledge(world: World, alert: Alert | None, signal: Signal, *, source_nam
     incident = world.incidents[alert.incident_id]
     if not alert.is_firing:
         return AlertOutcome.IGNORED, "the alert is over; there is nothing to acknowledge"
+    if incident.id in world.storms:
+        return AlertOutcome.IGNORED, "it is one of many alerts of a storm; a person acknowledges that"
     sources, target = TRANSITIONS[IncidentAction.ACKNOWLEDGE]
     if incident.state not in sources:
         return AlertOutcome.IGNORED, f"its incident is {incident.state} already"
@@ -62,6 +64,24 @@ def add_note(world: World, alert: Alert | None, signal: Signal, verdict: Verdict
         )
     )
     return replace(verdict, outcome=AlertOutcome.NOTED, reason="its note is on the timeline") if only else verdict
+
+
+def announce_ticket(world: World, alert: Alert | None, signal: Signal) -> None:
+    """This will state, once, that a ticket was created at the desk."""
+    if alert is None or not alert.is_firing or alert.ticket_announced:
+        return
+    if signal.ticket is None or signal.ticket.get("event") != "created":
+        return
+    alert.ticket_announced = alert.is_changed = True
+    world.tickets.append(
+        TicketFact(
+            incident_id=alert.incident_id,
+            ticket=signal.ticket,
+            title=signal.title,
+            description=signal.description,
+            labels=signal.labels,
+        )
+    )
 
 
 def _is_first(world: World, signal: Signal, kind: str) -> bool:

@@ -37,15 +37,17 @@ AlertState = Literal[AlertStatus.FIRING, AlertStatus.RESOLVED]
 class AlertOutcome(StrEnum):
     """What became of one alert event.
 
-    ``late`` means that a newer event of the same alert had been applied before; ``ignored`` means that the event
-    says nothing that was not known (a resolve of something that is not firing, or the same event again) or speaks of
-    nothing that is open (an acknowledgement of an alert that is over).
+    ``collapsed`` means that it opened an alert within a storm's incident; ``late`` means that a newer event of the same
+    alert had been applied before; ``ignored`` means that the event says nothing that was not known (a resolve of
+    something that is not firing, or the same event again) or speaks of nothing that is open (an acknowledgement of an
+    alert that is over).
     """
 
     OPENED = "opened"
     BUMPED = "bumped"
     RESOLVED = "resolved"
     REOPENED = "reopened"
+    COLLAPSED = "collapsed"
     ACKNOWLEDGED = "acknowledged"
     NOTED = "noted"
     LATE = "late"

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.incidents.rules.flood import MOST_OPEN
+from app.incidents.rules.flood import Room
 from app.incidents.rules.signals import Order
 from app.incidents.rules.states import OPEN_STATES, AlertOutcome, AlertStatus, IncidentState, Severity, worst
+from app.incidents.rules.storm import Storm
 
 
 @dataclass(kw_only=True)
@@ -81,6 +82,7 @@ class Incident:
     Attributes:
         open_alerts: How many of its alerts fire, by severity.
         resolved_by: Who ended it, for the reason of a firing that comes too late.
+        number: Its number for people; 0 until it is stored.
         happened: What this batch did to it, in order.
     """
 
@@ -97,6 +99,7 @@ class Incident:
     resolved_at: datetime | None = None
     resolved_by: str | None = None
     open_alerts: Counter[Severity] = field(default_factory=Counter)
+    number: int = 0
     is_new: bool = False
     alert_name: str = ""
     first_title: str = ""
@@ -171,14 +174,20 @@ class World:
         heads: By dedup key; holds a head for each key of the batch.
         groups: The newest incident of each group of the batch, by group key.
         incidents: By id; holds each incident that a head's alert or a group refers to.
-        room: How many incidents the source may still open before its flood begins (``flood.py``).
+        room: How many incidents may still be opened before what comes on top is a flood (``flood.py``).
+        storms: The storms of those incidents that are storms', by incident.
+        raging: The groups of the storms that go on.
+        now: When the batch is applied; None takes the time of each delivery.
         repeated: Which of the sender's words the timelines repeat already: (origin, kind of line).
     """
 
     heads: dict[str, Head]
     groups: dict[str, UUID | None]
     incidents: dict[UUID, Incident]
-    room: int = MOST_OPEN
+    room: Room = field(default_factory=Room)
+    storms: dict[UUID, Storm] = field(default_factory=dict)
+    raging: frozenset[str] = frozenset()
+    now: datetime | None = None
     repeated: set[tuple[str, str]] = field(default_factory=set)
     changed_groups: set[str] = field(default_factory=set)
     new_alerts: list[Alert] = field(default_factory=list)
@@ -186,8 +195,21 @@ class World:
     notes: list[Note] = field(default_factory=list)
     tickets: list[TicketFact] = field(default_factory=list)
 
+    def flood_for(self, severity: Severity) -> str | None:
+        """This will return the group of the storm that takes a new alert in, or None where it gets its own incident."""
+        group = self.room.flood(raging=self.raging)
+        # A group that was not locked takes nothing: how full it gets then is bounded by the batches that run at once.
+        if group is None or group not in self.groups or self.room.spares(severity):
+            return None
+        return group
+
     def note(self, note: Note) -> None:
-        """This will add a line, or extend the last one where it is the same thing about another alert."""
+        """This will add a line, or extend the last one where it is the same thing about another alert.
+
+        A storm's incident has no lines about single alerts: its timeline would grow as fast as the flood.
+        """
+        if note.alerts and note.incident_id in self.storms:
+            return
         last = self.notes[-1] if self.notes else None
         if last and note.alerts and (last.incident_id, last.kind) == (note.incident_id, note.kind):
             last.alerts.extend(note.alerts)

@@ -30,6 +30,7 @@ from app.incidents.service.responses import (
     resolve_incident,
 )
 from app.incidents.service.stale import Expired, resolve_stale_alerts
+from app.incidents.service.storms import NoStorm, end_storm, get_storm
 
 __all__ = [
     "AlertFilter",
@@ -41,6 +42,7 @@ __all__ = [
     "IncidentFilter",
     "IncidentNotFound",
     "InvalidTransition",
+    "NoStorm",
     "Rehearsal",
     "RehearsedEvent",
     "RehearsedIncident",
@@ -50,11 +52,13 @@ __all__ = [
     "apply_alerts",
     "apply_deliveries",
     "assign_incident",
+    "end_storm",
     "find_alerts",
     "find_incidents",
     "find_open_alert_status",
     "get_alert",
     "get_incident",
+    "get_storm",
     "list_alerts",
     "list_incidents",
     "list_timeline",

@@ -37,7 +37,7 @@ _SAID = frozenset({"acknowledged", "note"})
 
 async def write_notes(session: TenantSession, notes: Iterable[Note], *, actor: Actor, now: datetime) -> None:
     """This will append the notes to their incidents' timelines."""
-    await writing.insert_timeline(session, [_entry(note, actor, now) for note in notes])
+    await writing.insert_timeline(session, [entry_of(note, actor, now) for note in notes])
 
 
 async def announce(
@@ -146,7 +146,8 @@ def _ticket_received(session: TenantSession, fact: TicketFact, source: SourceFac
     )
 
 
-def _entry(note: Note, actor: Actor, now: datetime) -> dict[str, Any]:
+def entry_of(note: Note, actor: Actor, now: datetime) -> dict[str, Any]:
+    """This will return the columns of a note's line."""
     data: dict[str, Any] = dict(note.data)
     summary = note.summary
     if note.alerts:

@@ -12,12 +12,12 @@ from app.core.ids import AlertId, DeliveryId, IncidentId, new_id
 from app.db.tenancy import TenantSession
 from app.incidents.events import AlertsExpected
 from app.incidents.rules.correlate import REOPEN_WINDOW, Correlation
-from app.incidents.rules.flood import MOST_OPEN
-from app.incidents.rules.states import AlertStatus
-from app.incidents.rules.world import Verdict
+from app.incidents.rules.states import AlertOutcome, AlertStatus
+from app.incidents.rules.world import Verdict, World
 from app.incidents.schemas import AlertEvent, AppliedAlert, SourceFacts
 from app.incidents.service.announce import announce, write_notes
 from app.incidents.service.normalise import Delivered, to_signals
+from app.incidents.service.storms import COLLAPSED, announce_storms
 from app.incidents.service.worlds import load_world, store_world
 from app.observability.metrics import counter
 
@@ -79,19 +79,26 @@ async def apply_deliveries(
         group_keys=(signal.group_key for signal in firing),
         now=now,
         origins=(signal.origin for signal in flat),
-        most_open=MOST_OPEN,
+        storm=source.storm,
     )
     expires_at = now + timedelta(seconds=source.resolve_timeout_s) if source.resolve_timeout_s else None
-    rule = Correlation(source_name=source.name, new_id=new_id, expires_at=expires_at, reopen_window=reopen_window)
+    rule = Correlation(
+        source_name=source.name,
+        new_id=new_id,
+        expires_at=expires_at,
+        reopen_window=reopen_window,
+        storm=source.storm,
+    )
     verdicts = rule.apply_all(world, flat)
     spoke_of = {signal.key: deliveries[i].delivery_id for i, batch in enumerate(signals) for signal in batch}
     await store_world(session, world, source=source, source_id=source.id, deliveries=spoke_of, now=now)
     actor = Actor(kind=ActorKind.SENDER, id=str(source.id), name=source.name)
     await write_notes(session, world.notes, actor=actor, now=now)
     await announce(session, world, actor=actor, source=source, now=now)
+    await announce_storms(session, world, source_id=source.id, rule=source.storm, actor=actor, now=now)
     if firing and expires_at is not None:
         await _expect(session, source, expires_at)
-    results = iter([_applied(verdicts[position]) for position in range(len(flat))])
+    results = iter([_applied(verdicts[position], world) for position in range(len(flat))])
     return [list(itertools.islice(results, len(batch))) for batch in signals]
 
 
@@ -99,11 +106,16 @@ async def _expect(session: TenantSession, source: SourceFacts, due_at: datetime)
     await emit(session, AlertsExpected(tenant_id=session.tenant_id, source_id=source.id, due_at=due_at))
 
 
-def _applied(verdict: Verdict) -> AppliedAlert:
+def _applied(verdict: Verdict, world: World) -> AppliedAlert:
     ALERT_EVENTS.labels(outcome=verdict.outcome.value).inc()
+    reason = verdict.reason
+    if verdict.outcome is AlertOutcome.COLLAPSED and verdict.incident_id is not None:
+        COLLAPSED.inc()
+        # The number of a new incident is known only now that it is stored.
+        reason = f"collapsed into storm incident {world.incidents[verdict.incident_id].number}: {reason}"
     return AppliedAlert(
         alert_id=AlertId(verdict.alert_id) if verdict.alert_id else None,
         incident_id=IncidentId(verdict.incident_id) if verdict.incident_id else None,
         outcome=verdict.outcome,
-        reason=verdict.reason,
+        reason=reason,
     )

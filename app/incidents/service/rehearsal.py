@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.incidents.rules.correlate import REOPEN_WINDOW, Correlation
-from app.incidents.rules.flood import MOST_OPEN
+from app.incidents.rules.flood import FLOOD_GROUP, Room
 from app.incidents.rules.settle import expire
 from app.incidents.rules.signals import Signal
 from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState, Severity
+from app.incidents.rules.storm import is_over
 from app.incidents.rules.world import Alert, Head, Incident, Verdict, World
 from app.incidents.schemas import SourceFacts
 from app.incidents.service.normalise import Delivered, to_signals
@@ -94,6 +96,7 @@ class _Stage:
         self._ids = itertools.count(1)
         self._world = World(heads={}, groups={}, incidents={})
         self._open: set[UUID] = set()
+        self._opened: deque[tuple[datetime, Severity]] = deque()
         self._alerts: dict[UUID, Alert] = {}
         self._events: list[RehearsedEvent] = []
 
@@ -104,10 +107,10 @@ class _Stage:
         signals = to_signals(self._source, delivered)
         for signal in signals:
             self._world.heads.setdefault(signal.key, Head(key=signal.key))
-        self._world.room = MOST_OPEN - len(self._open)
+        self._make_room(now)
         verdicts = self._rule(now).apply_all(self._world, signals)
         self._events += _events(delivered, signals, verdicts)
-        self._settle(verdict.incident_id for verdict in verdicts.values() if verdict.incident_id is not None)
+        self._settle((verdict.incident_id for verdict in verdicts.values() if verdict.incident_id is not None), now)
         if self._timeout_s is not None and signals:
             due = now + timedelta(seconds=self._timeout_s)
             self._first_due = min(due, self._first_due or due)
@@ -127,6 +130,7 @@ class _Stage:
             new_id=lambda: UUID(int=next(self._ids)),
             expires_at=now + timedelta(seconds=self._timeout_s) if self._timeout_s is not None else None,
             reopen_window=self._reopen_window,
+            storm=self._source.storm,
         )
 
     def _expire(self, now: datetime) -> None:
@@ -134,11 +138,27 @@ class _Stage:
         if self._first_due is None or now < self._first_due:
             return
         ended = expire(self._world, now=now)
-        self._settle(alert.incident_id for alert in ended)
+        self._settle((alert.incident_id for alert in ended), now)
         firing = (head.alert for head in self._world.heads.values() if head.alert is not None and head.alert.is_firing)
         self._first_due = min((alert.expires_at for alert in firing if alert.expires_at is not None), default=None)
 
-    def _settle(self, touched: Iterable[UUID]) -> None:
+    def _make_room(self, now: datetime) -> None:
+        """Say how much may still be opened, as of now, and end a storm that has blown over; of one source there is no more."""
+        world, rule = self._world, self._source.storm
+        world.now = now
+        world.groups.setdefault(FLOOD_GROUP, None)
+        while self._opened and self._opened[0][0] <= now - rule.window:
+            self._opened.popleft()
+        opened, p0_opened = len(self._opened), sum(severity is Severity.P0 for _, severity in self._opened)
+        world.room = Room.under(
+            rule, open_now=len(self._open), opened=opened, p0_opened=p0_opened, tenant_opened=opened
+        )
+        for storm in world.storms.values():
+            if storm.is_active and is_over(busy_at=storm.busy_at, quiet=rule.quiet, now=now):
+                storm.end(now)
+        world.raging = frozenset(storm.group for storm in world.storms.values() if storm.is_active)
+
+    def _settle(self, touched: Iterable[UUID], now: datetime) -> None:
         """Forget what belongs to the batch, as storing and loading again would."""
         world = self._world
         for alert in world.new_alerts:
@@ -146,9 +166,13 @@ class _Stage:
             alert.is_new = False
         for incident_id in touched:
             incident = world.incidents[incident_id]
+            if incident.is_new:
+                self._opened.append((now, incident.severity))
             incident.is_new = False
             incident.happened.clear()
             (self._open.add if incident.is_open else self._open.discard)(incident_id)
+        for storm in world.storms.values():
+            storm.is_new = storm.begins = False
         for batch in (world.new_alerts, world.past_alerts, world.notes, world.tickets, world.changed_groups):
             batch.clear()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,12 @@ from uuid import UUID
 from app.db.tenancy import TenantSession
 from app.incidents.models import AlertHeadRow, AlertRow, IncidentRow
 from app.incidents.repository import locking, writing
-from app.incidents.rules.flood import FLOOD_GROUP, MOST_OPEN
+from app.incidents.rules.flood import FLOOD_GROUP, TENANT_FLOOD, Room, StormRule
 from app.incidents.rules.states import AlertStatus, IncidentState, Severity
+from app.incidents.rules.storm import Storm
 from app.incidents.rules.world import Alert, Head, Incident, World
 from app.incidents.schemas import SourceFacts
+from app.incidents.service.storms import load_storms, raging, room_of, store_storms, survey
 
 
 async def load_world(
@@ -25,7 +28,7 @@ async def load_world(
     group_keys: Iterable[str],
     now: datetime,
     origins: Iterable[str] = (),
-    most_open: int = MOST_OPEN,
+    storm: StormRule | None = None,
 ) -> World:
     """This will lock the keys, the groups and their incidents, in that order, and return their state.
 
@@ -36,37 +39,73 @@ async def load_world(
         group_keys: Groups that may get an incident.
         now: Stamped on what is made.
         origins: Words of the sender that timelines repeat, once each.
-        most_open: Open incidents of the source at which its flood begins.
+        storm: What counts as a flood of the source; needed where groups may get an incident.
     """
     head_rows = await locking.lock_heads(session, source_id=source_id, keys=sorted(set(keys)), now=now)
     alert_ids = [row.alert_id for row in head_rows if row.alert_id]
     alert_rows = await locking.load_alerts(session, ids=alert_ids) if alert_ids else []
     alerts = {row.id: _to_alert(row) for row in alert_rows}
-    wanted = sorted(set(group_keys))
-    room = most_open
-    if wanted:
-        room -= await locking.count_open(session, source_id=source_id, most=most_open)
-        if room < len(wanted):
-            wanted = sorted({*wanted, FLOOD_GROUP})
-    group_rows = await locking.lock_groups(session, source_id=source_id, keys=wanted, now=now) if wanted else []
+    locked = await _lock_groups(session, source_id, sorted(set(group_keys)), storm or StormRule(), now)
     incident_ids = {alert.incident_id for alert in alerts.values()}
-    incident_ids |= {row.incident_id for row in group_rows if row.incident_id}
+    incident_ids |= {incident_id for incident_id in (*locked.groups.values(), *locked.storms) if incident_id}
+    incidents, storms = await _load_incidents(session, sorted(incident_ids))
     return World(
         heads={row.dedup_key: _to_head(row, alerts) for row in head_rows},
-        groups={row.group_key: row.incident_id for row in group_rows},
-        incidents=await _load_incidents(session, sorted(incident_ids)),
-        room=room,
+        groups=locked.groups,
+        incidents=incidents,
+        room=locked.room,
+        storms=storms,
+        raging=locked.raging,
+        now=now,
         repeated=await locking.find_repeated(session, origins=sorted({origin for origin in origins if origin})),
     )
 
 
-async def _load_incidents(session: TenantSession, ids: Sequence[UUID]) -> dict[UUID, Incident]:
+@dataclass(frozen=True)
+class _Locked:
+    """Groups that are locked, with their newest incident, what may still be opened, and the incidents of storms."""
+
+    groups: dict[str, UUID | None] = field(default_factory=dict)
+    room: Room = field(default_factory=Room)
+    raging: frozenset[str] = frozenset()
+    storms: tuple[UUID | None, ...] = ()
+
+
+async def _lock_groups(
+    session: TenantSession, source_id: UUID, keys: Sequence[str], rule: StormRule, now: datetime
+) -> _Locked:
+    """Lock the groups, and those of the floods where they may be needed: whoever holds them decides alone what floods."""
+    if not keys:
+        return _Locked()
+    found = await survey(session, source_id=source_id, rule=rule, now=now)
+    room, rages = room_of(found, rule), raging(found)
+    of_source = FLOOD_GROUP in rages or room.source < len(keys)
+    of_tenant = TENANT_FLOOD in rages or room.tenant < len(keys)
+    wanted = sorted({*keys, FLOOD_GROUP}) if of_source else keys
+    rows = list(await locking.lock_groups(session, source_id=source_id, keys=wanted, now=now))
+    if of_tenant:
+        # All sources share it, so it is kept under the tenant's own id, and locked after any source's.
+        rows += await locking.lock_groups(session, source_id=session.tenant_id, keys=[TENANT_FLOOD], now=now)
+    if of_source or of_tenant:
+        # What was seen before the wait for the lock is what the others have used up meanwhile.
+        found = await survey(session, source_id=source_id, rule=rule, now=now)
+        room, rages = room_of(found, rule), raging(found)
+    storms = (found.source_storm, found.tenant_storm)
+    return _Locked({row.group_key: row.incident_id for row in rows}, room, rages, storms)
+
+
+async def _load_incidents(
+    session: TenantSession, ids: Sequence[UUID]
+) -> tuple[dict[UUID, Incident], dict[UUID, Storm]]:
     if not ids:
-        return {}
+        return {}, {}
     incidents = {row.id: _to_incident(row) for row in await locking.lock_incidents(session, ids=ids)}
-    for incident_id, severity, count in await locking.count_open_alerts(session, incident_ids=ids):
-        incidents[incident_id].open_alerts[Severity(severity)] = count
-    return incidents
+    storms = await load_storms(session, incidents.values())
+    counted = [incident_id for incident_id in ids if incident_id not in storms]
+    if counted:
+        for incident_id, severity, count in await locking.count_open_alerts(session, incident_ids=counted):
+            incidents[incident_id].open_alerts[Severity(severity)] = count
+    return incidents, storms
 
 
 async def store_world(
@@ -92,17 +131,24 @@ async def store_world(
     opened = [incident for incident in changed if incident.is_new]
     if opened and source is not None:
         first = await locking.take_numbers(session, count=len(opened))
-        rows = [_incident_row(incident, number, source, now) for number, incident in enumerate(opened, start=first)]
-        await writing.insert_incidents(session, rows)
+        for number, incident in enumerate(opened, start=first):
+            incident.number = number
+        await writing.insert_incidents(session, [_incident_row(incident, source, now) for incident in opened])
     # Episodes end before others begin: one open episode of a key is a constraint at every statement.
     await writing.update_alerts(session, [_alert_changes(alert, deliveries) for alert in world.alerts_to_update()])
     new_alerts = [_alert_row(alert, source_id, deliveries) for alert in world.new_alerts]
     await writing.insert_alerts(session, new_alerts)
     heads = [_head_row(head) for head in world.heads.values() if head.is_changed]
     await writing.update_heads(session, source_id=source_id, rows=heads, now=now)
-    groups = [{"group_key": key, "incident_id": world.groups[key]} for key in sorted(world.changed_groups)]
+    groups = [
+        {"group_key": key, "incident_id": world.groups[key]} for key in sorted(world.changed_groups - {TENANT_FLOOD})
+    ]
     await writing.update_groups(session, source_id=source_id, rows=groups, now=now)
+    if TENANT_FLOOD in world.changed_groups:
+        rows = [{"group_key": TENANT_FLOOD, "incident_id": world.groups[TENANT_FLOOD]}]
+        await writing.update_groups(session, source_id=session.tenant_id, rows=rows, now=now)
     await writing.update_incidents(session, [_incident_changes(i, now) for i in changed if not i.is_new])
+    await store_storms(session, world, source_id=source_id)
 
 
 def _to_head(row: AlertHeadRow, alerts: Mapping[UUID, Alert]) -> Head:
@@ -164,6 +210,7 @@ def _to_incident(row: IncidentRow) -> Incident:
         open_alerts=Counter(),
         alert_name=row.alert_name,
         ticket=row.ticket,
+        number=row.number,
     )
 
 
@@ -229,9 +276,9 @@ def _incident_changes(incident: Incident, now: datetime) -> dict[str, Any]:
     }
 
 
-def _incident_row(incident: Incident, number: int, source: SourceFacts, now: datetime) -> dict[str, Any]:
+def _incident_row(incident: Incident, source: SourceFacts, now: datetime) -> dict[str, Any]:
     return _incident_changes(incident, now) | {
-        "number": number,
+        "number": incident.number,
         "source_id": source.id,
         "source_kind": source.kind,
         "source_name": source.name,

@@ -36,7 +36,7 @@ begin
     -- What has been due for a while is a backlog too: after an outage every tenant's work is old, and what comes up now would
     -- stand behind all of it. It keeps its own lane, so it moves on meanwhile.
     select c.tenant_id, c.id, a.queue, c.run_at,
-      case when c.kind = 'ingest.drain_intake' and c.run_at < coalesce(p_now, clock_timestamp()) - interval '2 s'
+      case when c.kind = 'ingest.drain_intake' and c.run_at < clock_timestamp() - interval '2 s'
         then greatest(c.priority, 200::smallint) else c.priority end as priority
     from allowed a
     join room r on r.queue = a.queue and r.free > 0
