@@ -23,6 +23,7 @@ from app.settings import Settings
 # Importing one of these registers its job handlers and event subscribers.
 DOMAINS_WITH_JOBS = (
     "app.ingest.jobs",
+    "app.ingest.confirmations",
     "app.ingest.replays.jobs",
     "app.ingest.trials.jobs",
     "app.ingest.heartbeats.jobs",

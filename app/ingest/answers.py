@@ -105,6 +105,9 @@ def json_answer(status: int, what: Mapping[str, object], outcome: str) -> Answer
     return Answer(status, (_JSON, (b"content-length", str(len(body)).encode())), body, outcome)
 
 
+CONFIRMING = Answer(200, ((b"content-length", b"0"),), b"", "handshake")
+
+
 def challenge(text: str) -> Answer:
     """The echo of a handshake that was signed."""
     body = text.encode()

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
@@ -22,17 +23,22 @@ from app.ingest import answers
 from app.ingest.admission import LIMITED, Admission
 from app.ingest.answers import Answer
 from app.ingest.bodies import Arriving, ClientGone, Crowded, Receive, TooLarge, read_body
+from app.ingest.confirmations import ask_for_confirmation
 from app.ingest.delivery_door import DeliveryDoor
 from app.ingest.doors import Door
+from app.ingest.dropin.doors import dropin_doors
 from app.ingest.heartbeats.door import HeartbeatDoor
 from app.ingest.known_sources import KnownSource, KnownSources, NobodysCaps
 from app.ingest.openapi import openapi_path_item
-from app.ingest.refusals import RefusalCounter
+from app.ingest.proofs import Proofs
+from app.ingest.refusals import RefusalCounter, Seen
 from app.ingest.rules.limits import Limited
 from app.ingest.schemas import SourceState
 from app.ingest.turned_away import TurnedAway
 from app.net.keyring import KeyRing
-from app.net.signing import Refused, SignedRequest, dummy_verify, verify
+from app.net.outbound import OutboundHttp
+from app.net.signing import Kind, Refused, SignedRequest, Strength, Verified, dummy_verify, verify
+from app.net.signing.remote_keys import KeysUnavailable, RemoteKeys, fetch_with
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
 
@@ -42,6 +48,12 @@ REQUESTS = counter(
     "tocsin_ingest_requests_total", "Requests to the intake route, by what they were answered.", ("outcome",)
 )
 REFUSED = counter("tocsin_ingest_refused_total", "Requests that proved nothing, by reason.", ("reason",))
+VERIFIED = counter(
+    "tocsin_ingest_verified_total",
+    "Requests that were verified and taken, by what the sender's proof is worth, strongest first: signed_fresh, signed, "
+    "mtls_jwt, token, url_secret, none.",
+    ("strength",),
+)
 LATENCY = histogram(
     "tocsin_ingest_request_seconds", "Seconds from the first byte to the answer of the intake route.", ()
 )
@@ -74,9 +86,14 @@ class IngestApp:
         self._doors: dict[str, Door] = {"": self._deliveries}
         # A key that ends with a slash stands for everything beneath it.
         self._doors["heartbeat"] = self._doors["heartbeat/"] = HeartbeatDoor(resources, self._refusals)
+        self._doors |= dropin_doors(resources, self._deliveries)
         self._admission = Admission(resources)
         self._turned_away = TurnedAway(resources.get(Settings).limits)
         self._counters: dict[str, Counter] = {}
+        self._verified = {strength: VERIFIED.labels(strength.value) for strength in Strength}
+        self._origin = settings.public_url.rstrip("/")
+        keys = RemoteKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
+        self._proofs = Proofs(keys, settings)
         self._requests = 0
         self._bytes = 0
         self._arriving = Arriving(settings.max_inflight_bytes)
@@ -91,8 +108,8 @@ class IngestApp:
         if scope["type"] != "http":
             return
         started = time.perf_counter()
-        public_id, _, door_path = scope["path"][len(PREFIX) :].partition("/")
-        door = self._doors.get(door_path) or self._doors.get(door_path.partition("/")[0] + "/")
+        public_id, slash, door_path = scope["path"][len(PREFIX) :].partition("/")
+        door = self._door_of(door_path) if door_path or not slash else None
         if scope["method"] not in (door or self._deliveries).methods:
             answer = answers.METHOD
         elif self._is_full():
@@ -110,6 +127,9 @@ class IngestApp:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
+    def _door_of(self, path: str) -> Door | None:
+        return self._doors.get(path) or self._doors.get(path.partition("/")[0] + "/")
+
     def _is_full(self) -> bool:
         return self._requests >= self._settings.max_inflight_requests or self._bytes > self._settings.max_inflight_bytes
 
@@ -123,6 +143,7 @@ class IngestApp:
     async def aclose(self) -> None:
         """This will finish the commits under way and write down the counts."""
         await self._deliveries.drain()
+        await self._proofs.aclose()
         await self._admission.aclose()
         await self._refusals.aclose()
 
@@ -147,30 +168,56 @@ class IngestApp:
             return self._overloaded_unread
         self._bytes += len(body)
         try:
-            return await self._judge(source, door, scope, body)
+            return await self._judge(public_id, source, door, scope, body)
         finally:
             self._bytes -= len(body)
 
-    async def _judge(self, source: KnownSource | None, door: Door | None, scope: Scope, body: bytes) -> Answer:
+    async def _judge(
+        self, public_id: str, source: KnownSource | None, door: Door | None, scope: Scope, body: bytes
+    ) -> Answer:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
         path = raw_path.split(b"?", 1)[0].decode("latin-1")
-        request = SignedRequest(scope["method"], path, scope["query_string"], scope["headers"], body)
+        request = SignedRequest(scope["method"], path, scope["query_string"], scope["headers"], body, self._origin)
         if source is None or door is None or not door.serves(source):
-            dummy_verify(request)
+            known = source.profile.kind is Kind.ED25519 if source is not None else None
+            dummy_verify(request, on_curve=self._nobodys_caps.is_on_curve(public_id) if known is None else known)
             REFUSED.labels("unknown_source").inc()
             return answers.UNAUTHORISED
-        verdict = verify(source.profile, request, source.secrets, self._clock.now())
+        try:
+            if source.profile.is_local:
+                verdict = verify(source.profile, request, source.secrets, self._clock.now())
+            else:
+                verdict = await self._proofs.verify(source, request, scope, self._clock.now())
+        except KeysUnavailable:
+            self._note(source, "keys_unavailable", request)
+            return self._overloaded
         if isinstance(verdict, Refused):
             REFUSED.labels(verdict.reason.value).inc()
-            self._note(source, verdict.reason.value)
+            self._note(source, verdict.reason.value, request)
             return answers.UNAUTHORISED
+        return await self._take(source, door, verdict, request)
+
+    async def _take(self, source: KnownSource, door: Door, verdict: Verified, request: SignedRequest) -> Answer:
+        """Act on a request whose sender is who it says."""
         if verdict.challenge is not None:
             return answers.challenge(verdict.challenge)
         if source.state != SourceState.ACTIVE.value:
             self._note(source, source.state)
             return answers.GONE if source.state == SourceState.DELETED.value else self._overloaded
-        self._admission.took(source, len(body))
-        return await door.take(source, verdict, request)
+        if verdict.confirm_url is not None:
+            return await self._confirm(source, verdict.confirm_url)
+        self._admission.took(source, len(request.body))
+        answer = await door.take(source, verdict, request)
+        if answer.status < 300:
+            self._verified[verdict.strength].inc()
+        return answer
+
+    async def _confirm(self, source: KnownSource, url: str) -> Answer:
+        try:
+            await ask_for_confirmation(self._database, source, url)
+        except (Unavailable, SQLAlchemyError, OSError):
+            return self._overloaded
+        return answers.CONFIRMING
 
     def _limit_of(self, source: KnownSource) -> Limited | None:
         if not self._deliveries.has_room(source.tenant_id):
@@ -201,8 +248,9 @@ class IngestApp:
             self._note(source, "too_large")
         return answers.TOO_LARGE
 
-    def _note(self, source: KnownSource, reason: str) -> None:
-        self._refusals.note(source.tenant_id, source.source_id, reason)
+    def _note(self, source: KnownSource, reason: str, request: SignedRequest | None = None) -> None:
+        seen = Seen(len(request.body), request.headers, source.id_headers) if request is not None else None
+        self._refusals.note(source.tenant_id, source.source_id, reason, seen=seen)
 
 
 def _declared_length(headers: Sequence[tuple[bytes, bytes]]) -> int:

@@ -1,12 +1,17 @@
 """Counting refused requests for their tenant's eyes, without letting a flood write.
 
-A refusal costs an increment in memory; counts are written at most once in a while and per source, reason and hour.
+A refusal costs an increment in memory; counts are written at most once in a while and per source, reason and hour, and
+beside them a few examples: when, why, how large, and which delivery it claimed to be. Never a stranger's bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -18,10 +23,32 @@ from app.core.ids import SourceId, TenantId
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.ingest.repository.intake import count_refusals
+from app.ingest.repository.refusals import keep_examples
+from app.ingest.schemas import RefusalExample
 
 log = structlog.get_logger(__name__)
 
 _KEYS_MAX = 10_000
+_EXAMPLES_OF_A_SOURCE = 5
+_EXAMPLES_MAX = 500
+_CLAIMED_ID = re.compile(rb"[!-~]{1,100}")
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Seen(NamedTuple):
+    """What may be said of a refused request. Its headers are looked at when it is written down, not while it is answered."""
+
+    size_bytes: int
+    headers: Headers
+    id_headers: Sequence[str]
+
+
+class _Noted(NamedTuple):
+    at: datetime
+    source_id: SourceId
+    reason: str
+    seen: Seen
 
 
 class RefusalCounter:
@@ -32,11 +59,17 @@ class RefusalCounter:
         self._clock = clock
         self._flush_s = flush_s
         self._counts: dict[tuple[TenantId, SourceId, str], int] = {}
+        self._examples: dict[TenantId, list[_Noted]] = {}
+        self._kept = 0
         self._flushing: asyncio.Task[None] | None = None
 
-    def note(self, tenant_id: TenantId, source_id: SourceId, reason: str) -> None:
+    def note(self, tenant_id: TenantId, source_id: SourceId, reason: str, *, seen: Seen | None = None) -> None:
         """This will count one refusal; beyond ten thousand different ones between two flushes they are dropped."""
         key = (tenant_id, source_id, reason)
+        if seen is not None and self._kept < _EXAMPLES_MAX and self._counts.get(key, 0) < _EXAMPLES_OF_A_SOURCE:
+            self._kept += 1
+            noted = _Noted(self._clock.now(), source_id, reason, seen)
+            self._examples.setdefault(tenant_id, []).append(noted)
         if key in self._counts or len(self._counts) < _KEYS_MAX:
             self._counts[key] = self._counts.get(key, 0) + 1
         if self._flushing is None or self._flushing.done():
@@ -45,6 +78,7 @@ class RefusalCounter:
     async def flush(self) -> None:
         """This will write down what was counted; what cannot be written is kept for the next time."""
         counts, self._counts = self._counts, {}
+        examples, self._examples, self._kept = self._examples, {}, 0
         by_tenant: dict[TenantId, list[tuple[UUID, str, int]]] = defaultdict(list)
         for (tenant_id, source_id, reason), count in counts.items():
             by_tenant[tenant_id].append((source_id, reason, count))
@@ -52,6 +86,7 @@ class RefusalCounter:
             try:
                 async with tenant_session(self._database, tenant_id) as session:
                     await count_refusals(session, refusals, now=self._clock.now())
+                    await keep_examples(session, [_example(noted) for noted in examples.get(tenant_id, ())])
             except (SQLAlchemyError, Unavailable, OSError) as error:
                 log.warning("ingest.refusals_not_written", error=type(error).__name__)
                 for unwritten, reason, count in refusals:
@@ -68,3 +103,22 @@ class RefusalCounter:
     async def _flush_later(self) -> None:
         await asyncio.sleep(self._flush_s)
         await self.flush()
+
+
+def _example(noted: _Noted) -> RefusalExample:
+    return RefusalExample(
+        source_id=noted.source_id,
+        at=noted.at,
+        reason=noted.reason,
+        size_bytes=noted.seen.size_bytes,
+        claimed_id=_claimed_id(noted.seen),
+    )
+
+
+def _claimed_id(seen: Seen) -> str | None:
+    """This will return the id that the request gave itself, None where it is missing or odd."""
+    names = frozenset(name.encode() for name in seen.id_headers)
+    for name, value in seen.headers:
+        if name in names and _CLAIMED_ID.fullmatch(value) is not None:
+            return value.decode("ascii")
+    return None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+import ipaddress
+from typing import Annotated
+
+from pydantic import BaseModel, Field, field_validator
+from pydantic_settings import NoDecode
 
 
 class IngestSettings(BaseModel):
@@ -10,7 +14,19 @@ class IngestSettings(BaseModel):
 
     public_url: str = Field(
         "",
-        description="Scheme and host that senders reach, shown in the curl line of a new source; empty shows the path.",
+        description="Scheme and host that senders reach, shown in the curl line of a new source; empty shows the path. "
+        "Senders that sign the whole URL (Twilio) are refused without it.",
+    )
+    client_cert_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]{0,100}$",
+        description="Header in which the proxy in front hands on the client's certificate it has verified: RFC 9440, "
+        "nginx's $ssl_client_escaped_cert or Envoy's XFCC. Empty: sources with the profile mtls refuse everything.",
+    )
+    client_cert_proxies: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Networks (CIDR) of the proxies whose client certificate header is believed, separated by commas; "
+        "from elsewhere it is a forgery. Empty: from nobody.",
     )
     unknown_source_max_body_bytes: int = Field(
         1_048_576,
@@ -106,3 +122,18 @@ class IngestSettings(BaseModel):
     refusal_flush_s: float = Field(
         5.0, ge=0, description="Seconds between two write-downs of refused requests, whatever their number."
     )
+
+    @field_validator("client_cert_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [entry.strip() for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
+
+    @field_validator("client_cert_proxies")
+    @classmethod
+    def _check_networks(cls, value: list[str]) -> list[str]:
+        for entry in value:
+            try:
+                ipaddress.ip_network(entry)
+            except ValueError:
+                raise ValueError(f"{entry!r} is no network such as 10.1.0.0/16") from None
+        return value

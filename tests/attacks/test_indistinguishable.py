@@ -5,7 +5,9 @@ Work is counted, not timed: keyed digests and the bytes that they cover. A clock
 
 from __future__ import annotations
 
+import base64
 import hmac
+import string
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -13,37 +15,41 @@ from typing import Any
 import pytest
 
 from app.ingest.known_sources import NobodysCaps
+from app.ingest.sources import all_sources
 from app.net import signing
 from app.net.signing import (
     Kind,
     Refused,
-    Secret,
     SignedRequest,
+    curve,
     dummy_verify,
     generate_secret,
+    get_profile,
     load_profile,
     shipped_profiles,
     sign,
     verify,
 )
+from app.net.signing.checks import CURVE_TRIES
 from app.settings.ingest import IngestSettings
 from tests.attacks.target import NOBODYS, Target
 from tests.factories.ingest import alert_body
-from tests.net.signing.senders import BODY, NOW, hex_mac, secret
+from tests.net.signing.senders import BODY, NOW, SYMMETRIC, accepted, hex_mac, secret, some_secret
 
 JSON = ("content-type", "application/json")
-# Its wrong signatures cost a curve operation each, which strangers' do not: docs/security.md lists it as open.
-COUNTED = sorted(slug for slug, profile in shipped_profiles().items() if profile.kind is not Kind.ED25519)
+SLUGS = sorted(shipped_profiles())
 
 
 class Work:
-    """What was digested under a key since the last look, as numbers of bytes."""
+    """What was digested under a key, as numbers of bytes, and what was computed on the curve, since the last look."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.on_curve: list[int] = []
 
-    def taken(self) -> list[int]:
-        taken, self.sizes = self.sizes, []
+    def taken(self) -> tuple[list[int], list[int]]:
+        taken = self.sizes, self.on_curve
+        self.sizes, self.on_curve = [], []
         return taken
 
 
@@ -56,6 +62,14 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         return real(key, message, algorithm)
 
     monkeypatch.setattr(hmac, "digest", digest)
+    really_holds = curve.holds
+
+    def holds(key: bytes, signature: bytes, message: bytes) -> bool:
+        assert curve.is_signature(signature), "given up before any work"
+        counted.on_curve.append(len(message))
+        return really_holds(key, signature, message)
+
+    monkeypatch.setattr(curve, "holds", holds)
     return counted
 
 
@@ -64,9 +78,18 @@ def read_again(slug: str) -> signing.CompiledProfile:
     return load_profile(files(signing).joinpath("profiles", f"{slug}.yaml").read_text(encoding="utf-8"))
 
 
+def right_headers(profile: signing.CompiledProfile, text: str) -> list[tuple[bytes, bytes]]:
+    """What the rightful sender sends: signed here, or as a vector has it where the key is not ours."""
+    if profile.kind in SYMMETRIC:
+        pairs = sign(profile, text, BODY, NOW, "msg_1", path="/in/abc")
+    else:
+        pairs = list(accepted(profile).headers)
+    return [(name.encode(), value.encode()) for name, value in pairs]
+
+
 def requests(profile: signing.CompiledProfile, text: str) -> dict[str, SignedRequest]:
     """One request for each way to be refused."""
-    right = [(n.encode(), v.encode()) for n, v in sign(profile, text, BODY, NOW, "msg_1", path="/in/abc")]
+    right = right_headers(profile, text)
     bent = [(name, value[:-1] + (b"1" if value[-1:] != b"1" else b"2")) for name, value in right]
     return {
         "nothing": SignedRequest("POST", "/in/abc", b"", [], BODY),
@@ -74,25 +97,54 @@ def requests(profile: signing.CompiledProfile, text: str) -> dict[str, SignedReq
         "bent": SignedRequest("POST", "/in/abc", b"token=wrong", bent, BODY),
         "twice": SignedRequest("POST", "/in/abc", b"token=a&token=b", [*right, *right], BODY),
         "junk": SignedRequest("POST", "/in/abc", b"token=", [(name, b"\xff\x00") for name, _ in right], BODY),
+        "many": SignedRequest("POST", "/in/abc", b"", [(n, many(profile, v)) for n, v in right], BODY),
     }
+
+
+def many(profile: signing.CompiledProfile, value: bytes) -> bytes:
+    """Three well-formed wrong signatures of Ed25519, where there would be one; nothing else changes."""
+    wrong = b"v1a," + base64.b64encode(b"w" * 63 + b"\x00")
+    return b" ".join([wrong] * 3) if profile.kind is Kind.ED25519 and value.startswith(b"v1a,") else value
 
 
 @pytest.mark.attack("A29")
 @pytest.mark.parametrize("held", [0, 1, 2])
-@pytest.mark.parametrize("slug", COUNTED)
+@pytest.mark.parametrize("slug", SLUGS)
 def test_a_refusal_costs_what_a_strangers_costs(slug: str, held: int, work: Work) -> None:
     profile = read_again(slug)
-    text = generate_secret(profile)
-    secrets: list[Secret] = [secret(profile, generate_secret(profile)) for _ in range(held)]
+    text = some_secret(profile)
+    # A source that takes everything refuses only without its tenant's consent.
+    secrets = [secret(profile, some_secret(profile)) for _ in range(held if profile.kind is not Kind.NONE else 0)]
     for name, request in requests(profile, text).items():
         work.taken()
-        dummy_verify(request)
-        strangers = work.taken()
+        dummy_verify(request, on_curve=profile.kind is Kind.ED25519)
+        strangers, strangers_on_curve = work.taken()
         assert isinstance(verify(profile, request, secrets, NOW), Refused), name
-        ours = work.taken()
+        ours, ours_on_curve = work.taken()
         assert len(ours) == len(strangers), f"{name}: {len(ours)} digests, a stranger's request costs {len(strangers)}"
         # A signing profile covers an id and a time besides the body: some tens of bytes, whatever the body's size.
         assert all(abs(one - other) < 100 for one, other in zip(ours, strangers, strict=True)), name
+        assert len(ours_on_curve) == len(strangers_on_curve), name
+        assert (profile.kind is Kind.ED25519) == bool(ours_on_curve), name
+
+
+@pytest.mark.attack("A29")
+async def test_ids_without_a_source_cost_what_either_kind_of_source_costs(target: Target, work: Work) -> None:
+    """Some cost what an Ed25519 source's refusal does, always the same ones; with or without a door behind the id."""
+    costs: dict[str, int] = {}
+    for letter in string.ascii_lowercase + string.digits:
+        path = f"/in/{letter * 26}"
+        assert (await target.post(BODY, [JSON], path=path)).status_code == 401
+        costs[path] = len(work.taken()[1])
+        assert (await target.post(BODY, [JSON], path=path)).status_code == 401
+        assert len(work.taken()[1]) == costs[path], "the same id, another price"
+    assert set(costs.values()) == {0, CURVE_TRIES}
+    for profile, price in (("standard_webhooks_ed25519", CURVE_TRIES), ("github", 0)):
+        source = await target.source_of(profile=profile, secret=some_secret(get_profile(profile)))
+        for path in (source.source.url_path, source.source.url_path + "/nowhere"):
+            work.taken()
+            assert (await target.post(BODY, [JSON], path=path)).status_code == 401
+            assert len(work.taken()[1]) == price, "a door that is not there must not cost something else"
 
 
 @pytest.mark.attack("A29")
@@ -171,7 +223,8 @@ def test_an_id_without_a_source_has_the_same_cap_in_every_process() -> None:
     ids = [f"{number:026d}" for number in range(200)]
     assert [one.of(name) for name in ids] == [same.of(name) for name in ids]
     assert [one.of(name) for name in ids] != [other.of(name) for name in ids], "anybody could compute it"
-    in_use = {profile.limits.max_body_bytes for profile in shipped_profiles().values()}
+    of_kinds = {kind.max_body_bytes for kind in all_sources().values() if kind.max_body_bytes is not None}
+    in_use = {profile.limits.max_body_bytes for profile in shipped_profiles().values()} | of_kinds
     assert {one.of(name) for name in ids} == in_use
 
 
@@ -196,7 +249,3 @@ async def test_an_unknown_and_a_known_id_cost_one_look_up_each(target: Target, m
     for path in (target.source.url_path, NOBODYS):
         assert (await target.post(b"{}", [JSON], path=path)).status_code == 401
     assert len(looked) == 2
-
-
-def test_the_ed25519_profile_is_the_only_one_that_is_not_counted() -> None:
-    assert set(shipped_profiles()) - set(COUNTED) == {"standard_webhooks_ed25519"}

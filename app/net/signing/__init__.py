@@ -6,6 +6,7 @@ over its raw bytes; ``load_secret`` prepares what the key ring decrypted.
 
 from app.net.signing.checks import CompiledProfile
 from app.net.signing.compiler import compile_profile, dummy_verify, verify
+from app.net.signing.custom import CUSTOM_SLUG, load_custom, profile_of
 from app.net.signing.format import Kind
 from app.net.signing.keys import (
     InvalidSecret,
@@ -18,9 +19,18 @@ from app.net.signing.keys import (
 from app.net.signing.profile import InvalidProfile, Profile, parse_profile
 from app.net.signing.shipped import ProfileNotFound, get_profile, load_profile, shipped_profiles
 from app.net.signing.signer import secret_query, sign
-from app.net.signing.verdicts import RefusalReason, Refused, Secret, SignedRequest, Strength, Verified
+from app.net.signing.verdicts import (
+    RefusalReason,
+    Refused,
+    Secret,
+    ShownCertificate,
+    SignedRequest,
+    Strength,
+    Verified,
+)
 
 __all__ = [
+    "CUSTOM_SLUG",
     "CompiledProfile",
     "InvalidProfile",
     "InvalidSecret",
@@ -31,6 +41,7 @@ __all__ = [
     "Refused",
     "Secret",
     "SecretNotGenerated",
+    "ShownCertificate",
     "SignedRequest",
     "Strength",
     "Verified",
@@ -38,9 +49,11 @@ __all__ = [
     "dummy_verify",
     "generate_secret",
     "get_profile",
+    "load_custom",
     "load_profile",
     "load_secret",
     "parse_profile",
+    "profile_of",
     "secret_query",
     "shipped_profiles",
     "sign",

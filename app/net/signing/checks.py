@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
+from app.net.signing import curve
 from app.net.signing.format import Kind, Limits, Responses
+from app.net.signing.key_sets import Document, KeySet
 from app.net.signing.profile import Profile
 from app.net.signing.verdicts import RefusalReason, Refused, Secret, SignedRequest, Strength, Verified
 
@@ -20,20 +22,64 @@ MALFORMED: Final = Refused(RefusalReason.MALFORMED)
 MISMATCH: Final = Refused(RefusalReason.MISMATCH)
 SKEW: Final = Refused(RefusalReason.SKEW)
 NO_SECRET: Final = Refused(RefusalReason.NO_SECRET)
+CLAIM: Final = Refused(RefusalReason.CLAIM)
+UNKNOWN_KEY: Final = Refused(RefusalReason.UNKNOWN_KEY)
+UNTRUSTED: Final = Refused(RefusalReason.UNTRUSTED)
+NOT_CONFIGURED: Final = Refused(RefusalReason.NOT_CONFIGURED)
 
 MAX_ACTIVE: Final = 2
 """Secrets of a source that hold at once: the current one and, in its overlap, the previous; a rotation ends older ones."""
+
+MAX_CURVE_SIGNATURES: Final = 2
+"""Ed25519 signatures of one request that are tried: as many as a rotation needs, for each costs a tenth of a millisecond."""
+
+CURVE_TRIES: Final = MAX_ACTIVE * MAX_CURVE_SIGNATURES
 
 _NOBODYS_KEY: Final = secrets.token_bytes(32)
 _NOBODYS_SIGNATURE: Final = bytes(64)
 
 
+class Wanted(NamedTuple):
+    """A published document that a verification needs, and the key in it."""
+
+    url: str
+    document: Document
+    key_id: str
+
+
+Held = Mapping[str, KeySet]
+"""Published keys by the address of their document."""
+
+
+class RemoteCheck(Protocol):
+    """A check in two steps: what it wants to be fetched, and the verdict with what was."""
+
+    def wants(self, request: SignedRequest, secrets: Sequence[Secret], now: datetime) -> tuple[Wanted, ...]:
+        """This will name the documents; none for a request that will be refused in any case."""
+        ...
+
+    def judge(self, request: SignedRequest, secrets: Sequence[Secret], now: datetime, held: Held) -> Verified | Refused:
+        """This will say whether the request verifies with the keys in ``held``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledProfile:
-    """A profile that proved itself on its vectors, with its check."""
+    """A profile that proved itself on its vectors, with its check.
+
+    Attributes:
+        check: The verdict from the request alone; where ``remote`` is set, with no published key at hand.
+        remote: Set for the kinds whose keys are published elsewhere.
+    """
 
     profile: Profile
     check: Check = field(repr=False)
+    remote: RemoteCheck | None = field(default=None, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """True: the request as the server gives it is all that a verdict needs."""
+        return self.remote is None and self.profile.kind is not Kind.MTLS
 
     @property
     def slug(self) -> str:
@@ -74,3 +120,14 @@ def refuse(refusal: Refused, request: SignedRequest, *, spent: int = 0) -> Refus
         digest = hmac.digest(_NOBODYS_KEY, request.body, "sha256")
         hmac.compare_digest(digest.hex().encode(), _NOBODYS_SIGNATURE)
     return refusal
+
+
+def refuse_curve(refusal: Refused, request: SignedRequest, *, spent: int = 0) -> Refused:
+    """This will refuse as ``refuse`` does, at the price of a whole Ed25519 source.
+
+    Args:
+        spent: Operations on the curve that the check has done already.
+    """
+    for _ in range(CURVE_TRIES - spent):
+        curve.try_in_vain(request.body)
+    return refuse(refusal, request)

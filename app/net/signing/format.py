@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -17,8 +19,23 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
 Pointer = Annotated[str, StringConstraints(pattern=r"^(/([^/~]|~[01])*)+$", max_length=200)]
 Separator = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r"^[ ,;|&]$")]
+ContentType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}$")]
+Verdict = Literal[
+    "accept",
+    "missing",
+    "malformed",
+    "mismatch",
+    "skew",
+    "no_secret",
+    "claim",
+    "unknown_key",
+    "untrusted",
+    "not_configured",
+]
+ClaimName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_:/.-]{1,100}$")]
 ItemKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
 
+_PIN = re.compile(r"\{pin:([a-z][a-z0-9_]{0,30})\}")
 MAX_SIGNATURES = 10
 """More items than this in one signature header are refused unread: each would cost a comparison."""
 
@@ -30,7 +47,7 @@ class Strict(BaseModel):
 
 
 class Kind(StrEnum):
-    """How the sender proves who it is. The last three are known to the format and refused by the loader."""
+    """How the sender proves who it is. A plug-in is code of ours that only shipped profiles can name."""
 
     HMAC = "hmac"
     ED25519 = "ed25519"
@@ -40,6 +57,7 @@ class Kind(StrEnum):
     JWT = "jwt"
     MTLS = "mtls"
     PLUGIN = "plugin"
+    NONE = "none"
 
 
 class WholeFormat(Strict):
@@ -93,7 +111,7 @@ class SignatureSpec(Strict):
     """Where the signature stands. The first header that is present wins; a header sent twice is refused."""
 
     header: HeaderName
-    aliases: tuple[HeaderName, ...] = ()
+    aliases: tuple[HeaderName, ...] = Field((), max_length=5)
     format: SignatureFormat
 
 
@@ -108,7 +126,7 @@ class TimestampSpec(Strict):
     """Where the sender's time stands, and how far off it may be. Only a signed time is judged."""
 
     header: HeaderName | None = None
-    aliases: tuple[HeaderName, ...] = ()
+    aliases: tuple[HeaderName, ...] = Field((), max_length=5)
     kv: bool = False
     json_pointer: Pointer | None = None
     format: Literal["unix_s", "unix_ms", "iso8601"]
@@ -127,7 +145,7 @@ class DeliveryIdSpec(Strict):
     """Where the sender's id of the delivery stands."""
 
     header: HeaderName | None = None
-    aliases: tuple[HeaderName, ...] = ()
+    aliases: tuple[HeaderName, ...] = Field((), max_length=5)
     json_pointer: Pointer | None = None
     signed: bool
     stable_on_retry: bool
@@ -143,7 +161,7 @@ class TokenSpec(Strict):
     """The header that holds the token, after an optional prefix such as ``Bearer ``."""
 
     header: HeaderName
-    aliases: tuple[HeaderName, ...] = ()
+    aliases: tuple[HeaderName, ...] = Field((), max_length=5)
     prefix: str = Field("", max_length=20)
 
 
@@ -153,12 +171,53 @@ class UrlSecretSpec(Strict):
     parameter: ItemKey
 
 
+class JwtSpec(Strict):
+    """A signed token: who issues it, for whom, with which keys and claims; ``{pin:NAME}`` is filled in by each source.
+
+    Source: RFC 7519; RFC 8725 (one algorithm, checked against the key).
+    """
+
+    algorithms: tuple[Literal["RS256", "ES256"], ...] = Field(("RS256",), min_length=1, max_length=2)
+    issuer: str = Field(min_length=1, max_length=200)
+    audience: str = Field(min_length=1, max_length=200)
+    jwks_url: str = Field(min_length=9, max_length=300, pattern=r"^https://[^{}?#@\s]+/[^?#@\s]*$")
+    claims: dict[ClaimName, str | bool] = Field(default_factory=dict, max_length=10)
+    leeway_s: int = Field(60, ge=0, le=300)
+
+    @model_validator(mode="after")
+    def _pins_are_names(self) -> Self:
+        texts = [self.issuer, self.audience, self.jwks_url, *(v for v in self.claims.values() if isinstance(v, str))]
+        if any("{" in _PIN.sub("", text) or "}" in _PIN.sub("", text) for text in texts):
+            raise ValueError("braces hold {pin:name} and nothing else")
+        if _PIN.search(self.audience) is None:
+            raise ValueError("the audience must hold a {pin:...}: what one source is told proves nothing at another")
+        return self
+
+    @property
+    def pins(self) -> frozenset[str]:
+        """The names that a source fills in."""
+        texts = [self.issuer, self.audience, self.jwks_url, *(v for v in self.claims.values() if isinstance(v, str))]
+        return frozenset(name for text in texts for name in _PIN.findall(text))
+
+    @staticmethod
+    def fill(text: str, pins: Mapping[str, str]) -> str:
+        """This will put the source's values into ``text``."""
+        return _PIN.sub(lambda found: pins.get(found[1], ""), text)
+
+
+class SenderSpec(Strict):
+    """A product that authenticates like this, and what to do there, in a sentence."""
+
+    name: str = Field(min_length=1, max_length=80)
+    setup: str = Field(min_length=1, max_length=500)
+
+
 class Limits(Strict):
     """What the intake route accepts for this sender."""
 
     max_body_bytes: int = Field(1_048_576, ge=1024, le=26_214_400)
     max_header_bytes: int = Field(4096, ge=64, le=16_384)
-    content_types: tuple[str, ...] = ("application/json",)
+    content_types: tuple[ContentType, ...] = Field(("application/json",), max_length=20)
     content_encodings: tuple[Literal["identity", "gzip"], ...] = ("identity",)
 
 
@@ -175,15 +234,18 @@ class Vector(Strict):
     """One request with its verdict. ``expect`` is ``accept`` or the reason of the refusal."""
 
     name: str = Field(min_length=1, max_length=120)
-    method: str = "POST"
-    path: str = "/in/source"
-    query: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
+    method: str = Field("POST", max_length=20)
+    path: str = Field("/in/source", max_length=500)
+    query: str = Field("", max_length=2000)
+    origin: str = Field("", max_length=200, description="Scheme and host of the URL, where it is signed.")
+    headers: tuple[tuple[str, str], ...] = Field((), max_length=50)
+    certificate: str | None = Field(None, max_length=8192, description="PEM that a trusted proxy shows.")
+    remote: dict[str, str] = Field(default_factory=dict, max_length=3, description="What addresses would answer.")
     body: str | None = None
     body_b64: str | None = None
     secrets: tuple[str, ...] = Field(max_length=5)
-    now: datetime
-    expect: Literal["accept", "missing", "malformed", "mismatch", "skew", "no_secret"]
+    now: datetime = Field(strict=False)
+    expect: Verdict
 
     @field_validator("now")
     @classmethod

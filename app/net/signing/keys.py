@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -15,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from app.core.errors import Invalid
 from app.net.signing.checks import CompiledProfile
 from app.net.signing.format import KeySpec, Kind
-from app.net.signing.profile import SIGNING_KINDS, Profile
+from app.net.signing.mtls_check import CONSENT
+from app.net.signing.pins import InvalidPin, read_pins
+from app.net.signing.profile import DIGESTED_KINDS, SIGNING_KINDS, Profile
 from app.net.signing.verdicts import Secret
 
 MIN_KEY_BYTES: Final = 24
@@ -34,11 +37,13 @@ class InvalidSecret(Invalid):
 
 
 class SecretNotGenerated(Invalid):
-    """The secret is made by the sender: we hold a public key only."""
+    """What the source needs comes from the sender: a public key, a token of its own, or whom to believe."""
 
     code = "signing.secret_not_generated"
-    title = "The sender generates the key of this profile"
-    hint = "Copy the sender's public key into the source."
+    title = "What this profile needs comes from the sender"
+    hint = (
+        "Give the sender's public key or token, or whom to believe, as the source's secret; see the profile's set-up."
+    )
 
 
 def validate_secret(profile: CompiledProfile, text: str) -> None:
@@ -51,9 +56,27 @@ def validate_secret(profile: CompiledProfile, text: str) -> None:
         raise InvalidSecret("a secret is printable ASCII without white space around it, and not empty")
     if len(text) > MAX_SECRET_CHARS:
         raise InvalidSecret(f"a secret has at most {MAX_SECRET_CHARS} characters")
+    if profile.profile.is_pinned:
+        _pins(profile.profile, text)
+        return
+    if profile.kind is Kind.NONE:
+        _check_consent(text)
+        return
     protected = _protected_part(profile.profile, text)
     if len(protected) < MIN_KEY_BYTES:
         raise InvalidSecret(f"the secret has {len(protected)} bytes; at least {MIN_KEY_BYTES} are needed")
+
+
+def _pins(profile: Profile, text: str) -> Mapping[str, str]:
+    try:
+        return read_pins(profile, text)
+    except InvalidPin as error:
+        raise InvalidSecret(f"whom to believe is not said as {profile.slug!r} needs it: {error}") from None
+
+
+def _check_consent(text: str) -> None:
+    if text != CONSENT:
+        raise InvalidSecret(f"a source without any proof needs the words {CONSENT!r}")
 
 
 def _protected_part(profile: Profile, text: str) -> bytes:
@@ -83,9 +106,9 @@ def generate_secret(profile: CompiledProfile) -> str:
     """This will make a new random secret in the spelling that the sender of ``profile`` expects.
 
     Raises:
-        SecretNotGenerated: The profile verifies with a public key; only the sender can make the pair.
+        SecretNotGenerated: It must come from the sender, see ``describe_secret``.
     """
-    if profile.kind is Kind.ED25519:
+    if profile.kind in (Kind.ED25519, Kind.PLUGIN, Kind.NONE) or profile.profile.is_pinned:
         raise SecretNotGenerated
     raw = secrets.token_bytes(_GENERATED_BYTES)
     if profile.kind is Kind.BASIC:
@@ -129,12 +152,12 @@ def _decode(spec: KeySpec, text: str) -> bytes:
 def stored_form(profile: CompiledProfile, text: str) -> bytes:
     """This will return what is kept of a secret, to be encrypted by the key ring.
 
-    A signing key must be kept as it is. Of tokens and passwords the SHA-256 is enough: they are long and
-    random (``validate_secret``), so a slow hash would only slow the intake down.
+    A signing key must be kept as it is, and so must the name of whom to believe. Of tokens and passwords the SHA-256 is
+    enough: they are long and random (``validate_secret``), so a slow hash would only slow the intake down.
     """
-    if profile.kind in SIGNING_KINDS:
-        return text.encode()
-    return hashlib.sha256(text.encode()).digest()
+    if profile.kind in DIGESTED_KINDS:
+        return hashlib.sha256(text.encode()).digest()
+    return text.encode()
 
 
 def load_secret(
@@ -150,6 +173,15 @@ def load_secret(
         if profile.kind is Kind.ED25519:
             _check_public_key(key)
         return Secret(secret_id, key, expires_at)
-    if len(stored) != hashlib.sha256().digest_size:
-        raise InvalidSecret("the stored digest has a wrong length")
+    if profile.kind in DIGESTED_KINDS:
+        if len(stored) != hashlib.sha256().digest_size:
+            raise InvalidSecret("the stored digest has a wrong length")
+        return Secret(secret_id, stored, expires_at)
+    text = stored.decode("utf-8", "replace")
+    if profile.profile.is_pinned:
+        return Secret(secret_id, stored, expires_at, _pins(profile.profile, text))
+    if profile.kind is Kind.NONE:
+        _check_consent(text)
+    elif not stored:
+        raise InvalidSecret("the secret is empty")
     return Secret(secret_id, stored, expires_at)

@@ -10,11 +10,13 @@ from pydantic import Field, ValidationError, model_validator
 from app.core.errors import Invalid
 from app.net.signing.format import (
     DeliveryIdSpec,
+    JwtSpec,
     KeySpec,
     KeyValueFormat,
     Kind,
     Limits,
     Responses,
+    SenderSpec,
     SignatureSpec,
     Strict,
     TimestampSpec,
@@ -32,7 +34,10 @@ LONG_REPLAY_WINDOW = timedelta(days=3)
 """As long as the most patient senders retry (Stripe retries, GitHub redelivers, for three days)."""
 
 SIGNING_KINDS = frozenset({Kind.HMAC, Kind.ED25519})
-_SUPPORTED = SIGNING_KINDS | {Kind.TOKEN, Kind.BASIC, Kind.URL_SECRET}
+PINNED_KINDS = frozenset({Kind.JWT, Kind.MTLS})
+"""Kinds whose source holds no secret of ours but the name of whom it believes."""
+
+DIGESTED_KINDS = frozenset({Kind.TOKEN, Kind.BASIC, Kind.URL_SECRET})
 _STRENGTH_BY_KIND = {
     Kind.TOKEN: Strength.TOKEN,
     Kind.BASIC: Strength.TOKEN,
@@ -66,8 +71,10 @@ class Profile(Strict):
     delivery_id: DeliveryIdSpec | None = None
     token: TokenSpec | None = None
     url_secret: UrlSecretSpec | None = None
-    plugin: str | None = None
-    handshake: Literal["none", "slack_url_verification"] = "none"
+    jwt: JwtSpec | None = None
+    plugin: Literal["sns", "twilio"] | None = None
+    senders: tuple[SenderSpec, ...] = Field((), max_length=40)
+    handshake: Literal["none", "slack_url_verification", "sns_confirm"] = "none"
     replay_window_s: int | None = Field(None, ge=60, le=2_592_000, description="Overrides the derived replay window.")
     limits: Limits = Limits()
     responses: Responses = Responses()
@@ -81,13 +88,16 @@ class Profile(Strict):
             Kind.HMAC: {"signature", "signed"},
             Kind.ED25519: {"signature", "signed"},
             Kind.PLUGIN: {"plugin"},
+            Kind.JWT: {"token", "jwt"},
         }.get(self.kind, set())
-        for name in ("signature", "signed", "token", "url_secret", "plugin"):
+        for name in ("signature", "signed", "token", "url_secret", "plugin", "jwt"):
             given = getattr(self, name) is not None
             if given != (name in needed):
                 raise ValueError(f"kind {self.kind.value} {'has no' if given else 'needs'} {name!r}")
-        if self.kind not in SIGNING_KINDS and (self.timestamp or self.handshake != "none"):
+        if self.kind not in SIGNING_KINDS and self.plugin != "sns" and (self.timestamp or self.handshake != "none"):
             raise ValueError(f"kind {self.kind.value} proves nothing about a timestamp or a handshake")
+        if (self.handshake == "sns_confirm") != (self.plugin == "sns"):
+            raise ValueError("the handshake sns_confirm goes with the plug-in sns")
         if self.algorithm == "sha1" and not self.legacy:
             raise ValueError("sha1 needs legacy: true")
         return self
@@ -132,7 +142,8 @@ class Profile(Strict):
 
     @model_validator(mode="after")
     def _unsigned_kinds_sign_nothing(self) -> Self:
-        if self.kind not in SIGNING_KINDS and self.delivery_id is not None and self.delivery_id.signed:
+        signs = self.kind in SIGNING_KINDS or self.kind is Kind.PLUGIN
+        if not signs and self.delivery_id is not None and self.delivery_id.signed:
             raise ValueError(f"kind {self.kind.value} signs nothing, so not the delivery id")
         return self
 
@@ -151,10 +162,15 @@ class Profile(Strict):
     @property
     def strength(self) -> Strength:
         """What a request that verifies under this profile proves."""
-        if self.kind in SIGNING_KINDS:
+        if self.kind in SIGNING_KINDS or self.kind is Kind.PLUGIN:
             fresh = self.timestamp is not None and self.timestamp.signed
             return Strength.SIGNED_FRESH if fresh else Strength.SIGNED
         return _STRENGTH_BY_KIND.get(self.kind, Strength.NONE)
+
+    @property
+    def is_pinned(self) -> bool:
+        """True: the source's "secret" names whom to believe; it is no secret, and only the tenant knows it."""
+        return self.kind in PINNED_KINDS or self.plugin == "sns"
 
     @property
     def keys_replay_by_id(self) -> bool:
@@ -187,15 +203,13 @@ def parse_profile(data: object) -> Profile:
     """This will check ``data`` (as read from YAML) and return the profile it describes.
 
     Raises:
-        InvalidProfile: Unknown keys, parts that do not fit together, or a kind that is not supported yet.
+        InvalidProfile: Unknown keys, parts that do not fit together, or one that is no mapping.
     """
     try:
         profile = Profile.model_validate(_lists_to_tuples(data))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InvalidProfile(f"the profile is not valid: {problems}") from None
-    if profile.kind not in _SUPPORTED:
-        raise InvalidProfile(f"profile {profile.slug!r}: kind {profile.kind.value} is not supported in this release")
     return profile
 
 

@@ -11,13 +11,10 @@ import binascii
 import hmac
 from collections.abc import Callable
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+from app.net.signing import curve
 from app.net.signing.format import (
     MAX_SIGNATURES,
     KeyValueFormat,
-    Kind,
     ListFormat,
     PrefixFormat,
     SignatureFormat,
@@ -28,7 +25,6 @@ Splitter = Callable[[bytes], tuple[list[bytes], bytes | None] | None]
 Matcher = Callable[[bytes, bytes, list[bytes]], bool]
 
 _DIGEST_BYTES = {"sha1": 20, "sha256": 32, "sha512": 64}
-_ED25519_BYTES = 64
 
 
 def compile_splitter(spec: SignatureFormat) -> Splitter:
@@ -100,9 +96,7 @@ def decode_canonical(encoding: str, text: bytes) -> bytes | None:
 
 
 def compile_matcher(profile: Profile) -> Matcher:
-    """This will return a function that says whether one of the signatures is right, without an early exit."""
-    if profile.kind is Kind.ED25519:
-        return _ed25519_matcher(profile.encoding)
+    """This will return a function that says whether one of the HMACs is right, without an early exit."""
     algorithm, encode = profile.algorithm, encode_digest(profile.encoding)
     digest, equal = hmac.digest, hmac.compare_digest
 
@@ -116,26 +110,19 @@ def compile_matcher(profile: Profile) -> Matcher:
     return match
 
 
-def _ed25519_matcher(encoding: str) -> Matcher:
-    def match(key: bytes, message: bytes, signatures: list[bytes]) -> bool:
-        public_key = Ed25519PublicKey.from_public_bytes(key)
-        matched = False
-        for signature in signatures:
-            decoded = decode_canonical(encoding, signature)
-            try:
-                public_key.verify(decoded or b"", message)
-            except InvalidSignature:
-                continue
-            matched = True
-        return matched
+def compile_curve_reader(encoding: str) -> Callable[[list[bytes]], list[bytes]]:
+    """This will return a function from signatures as text to those that may be Ed25519 signatures."""
 
-    return match
+    def read(signatures: list[bytes]) -> list[bytes]:
+        decoded = (decode_canonical(encoding, signature) for signature in signatures)
+        return [raw for raw in decoded if raw is not None and curve.is_signature(raw)]
+
+    return read
 
 
 def compile_shape(profile: Profile) -> Callable[[list[bytes]], bool]:
     """This will return a function that says whether any signature is well formed, right or wrong."""
-    size = _ED25519_BYTES if profile.kind is Kind.ED25519 else _DIGEST_BYTES[profile.algorithm]
-    encoding = profile.encoding
+    size, encoding = _DIGEST_BYTES[profile.algorithm], profile.encoding
 
     def is_well_formed(signatures: list[bytes]) -> bool:
         return any(len(decode_canonical(encoding, text) or b"") == size for text in signatures)

@@ -6,12 +6,24 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from app.net.signing.checks import MALFORMED, MISMATCH, MISSING, NO_SECRET, Check, active, refuse
+from app.net.signing import curve
+from app.net.signing.checks import (
+    MALFORMED,
+    MAX_ACTIVE,
+    MAX_CURVE_SIGNATURES,
+    MISMATCH,
+    MISSING,
+    NO_SECRET,
+    Check,
+    active,
+    refuse,
+    refuse_curve,
+)
 from app.net.signing.conclusion import Claims, compile_conclusion
 from app.net.signing.fields import compile_picker, first_present, id_pattern, text_pattern, timestamp_parser
 from app.net.signing.format import Kind
 from app.net.signing.profile import Profile
-from app.net.signing.signatures import compile_matcher, compile_shape, compile_splitter
+from app.net.signing.signatures import compile_curve_reader, compile_matcher, compile_shape, compile_splitter
 from app.net.signing.template import BODY, DELIVERY_ID, METHOD, PATH, TIMESTAMP
 from app.net.signing.verdicts import Refused, Secret, SignedRequest, Verified
 
@@ -22,9 +34,10 @@ MessageReader = Callable[[SignedRequest, Found, bytes | None, bytes | None], byt
 
 def compile_signed_check(profile: Profile) -> Check:
     """This will return the check of a signing profile: read, compare with every secret, conclude."""
-    read, match = _compile_reader(profile), compile_matcher(profile)
+    if profile.kind is Kind.ED25519:
+        return _compile_curve_check(profile)
+    read, match = compile_reader(profile), compile_matcher(profile)
     is_well_formed, conclude = compile_shape(profile), compile_conclusion(profile)
-    hashes_body = profile.kind is Kind.HMAC
 
     def check(request: SignedRequest, secrets: Sequence[Secret], now: datetime) -> Verified | Refused:
         usable = active(secrets, now)
@@ -39,7 +52,7 @@ def compile_signed_check(profile: Profile) -> Check:
             # No early exit: which of the secrets matched must not show in the time.
             if match(secret.key, message, signatures) and matched is None:
                 matched = secret
-        spent = len(usable) if hashes_body else 0
+        spent = len(usable)
         if matched is None:
             return refuse(MISMATCH if is_well_formed(signatures) else MALFORMED, request, spent=spent)
         verdict = conclude(claims, request.body, matched.id, now)
@@ -48,7 +61,36 @@ def compile_signed_check(profile: Profile) -> Check:
     return check
 
 
-def _compile_reader(profile: Profile) -> Callable[[SignedRequest], Claims | Refused]:
+def _compile_curve_check(profile: Profile) -> Check:
+    """This will return the same for Ed25519; every refusal costs as many operations on the curve as any other."""
+    read, candidates = compile_reader(profile), compile_curve_reader(profile.encoding)
+    conclude = compile_conclusion(profile)
+
+    def check(request: SignedRequest, secrets: Sequence[Secret], now: datetime) -> Verified | Refused:
+        usable = active(secrets, now)
+        if not usable:
+            return refuse_curve(NO_SECRET, request)
+        claims = read(request)
+        if isinstance(claims, Refused):
+            return refuse_curve(claims, request)
+        signatures = candidates(claims[1])
+        if not signatures or len(signatures) > MAX_CURVE_SIGNATURES:
+            return refuse_curve(MALFORMED, request)
+        matched: Secret | None = None
+        for secret in usable[:MAX_ACTIVE]:
+            for signature in signatures:
+                if curve.holds(secret.key, signature, claims[0]) and matched is None:
+                    matched = secret
+        spent = len(usable[:MAX_ACTIVE]) * len(signatures)
+        if matched is None:
+            return refuse_curve(MISMATCH, request, spent=spent)
+        verdict = conclude(claims, request.body, matched.id, now)
+        return refuse_curve(verdict, request, spent=spent) if isinstance(verdict, Refused) else verdict
+
+    return check
+
+
+def compile_reader(profile: Profile) -> Callable[[SignedRequest], Claims | Refused]:
     """This will return the function that takes a request apart into signatures and signed bytes."""
     pick = compile_picker(_header_names(profile), profile.limits.max_header_bytes)
     read_signatures, assemble = _compile_signatures(profile), _compile_message(profile)

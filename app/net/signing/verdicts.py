@@ -6,7 +6,7 @@ tuple costs a third of the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -34,13 +34,24 @@ class Strength(Enum):
 
 
 class RefusalReason(StrEnum):
-    """Why a request was refused: for audit and metrics only, the sender gets one uniform answer."""
+    """Why a request was refused: for the tenant, audit and metrics only; the sender gets one uniform answer.
+
+    Attributes:
+        CLAIM: Somebody is named whom the source does not expect: issuer, audience, topic, certificate's subject.
+        UNKNOWN_KEY: The key that is said to have signed is not among the published ones.
+        UNTRUSTED: An address in the message, or the place a certificate's header came from, is not to be believed.
+        NOT_CONFIGURED: A setting of the installation is missing that this profile needs.
+    """
 
     MISSING = "missing"
     MALFORMED = "malformed"
     MISMATCH = "mismatch"
     SKEW = "skew"
     NO_SECRET = "no_secret"  # noqa: S105 - a reason, not a credential
+    CLAIM = "claim"
+    UNKNOWN_KEY = "unknown_key"
+    UNTRUSTED = "untrusted"
+    NOT_CONFIGURED = "not_configured"
 
 
 class SignedRequest(NamedTuple):
@@ -52,6 +63,8 @@ class SignedRequest(NamedTuple):
         query: As on the wire, without the question mark.
         headers: Raw pairs with lower-case names, duplicates kept, as in an ASGI scope.
         body: The raw bytes, before any decoding.
+        origin: Scheme and host that senders reach us by, for schemes that sign the whole URL; empty where nobody said.
+        certificate: What a trusted proxy says of the client's certificate (``certificates.py``); None where nobody looked.
     """
 
     method: str
@@ -59,6 +72,15 @@ class SignedRequest(NamedTuple):
     query: bytes
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+    origin: str = ""
+    certificate: ShownCertificate | None = None
+
+
+class ShownCertificate(NamedTuple):
+    """A client certificate as a proxy showed it, or the reason why there is none to believe."""
+
+    der: bytes | None
+    fault: RefusalReason | None = None
 
 
 class Verified(NamedTuple):
@@ -73,6 +95,7 @@ class Verified(NamedTuple):
         replay_window: How long an equal ``replay_key`` means "the same delivery again".
         secret_id: Which of the source's secrets matched.
         challenge: Text to echo (Slack's ``url_verification``); None for an ordinary delivery.
+        confirm_url: Address to call once, later, to confirm a subscription (SNS); None for an ordinary delivery.
     """
 
     strength: Strength
@@ -83,6 +106,7 @@ class Verified(NamedTuple):
     replay_window: timedelta
     secret_id: str
     challenge: str | None = None
+    confirm_url: str | None = None
 
 
 class Refused(NamedTuple):
@@ -97,10 +121,12 @@ class Secret:
 
     Attributes:
         id: What ``Verified.secret_id`` names.
-        key: The decoded key, or the digest of a token.
+        key: The decoded key, the digest of a token, or the text of a pin.
         expires_at: End of the overlap after a rotation; None for the current secret.
+        pins: Of a JWT profile: what its ``{pin:...}`` stand for at this source.
     """
 
     id: str
     key: bytes = field(repr=False)
     expires_at: datetime | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)

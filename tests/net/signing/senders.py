@@ -8,14 +8,42 @@ import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from app.net.signing import CompiledProfile, Secret, SignedRequest, load_secret, stored_form
+from app.net.signing import (
+    CompiledProfile,
+    Kind,
+    Secret,
+    SecretNotGenerated,
+    SignedRequest,
+    generate_secret,
+    load_secret,
+    shipped_profiles,
+    stored_form,
+)
+from app.net.signing.format import Vector
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOW_S = 1_767_614_400
 KEY = b"a key of more than twenty-four bytes"
 TEXT = KEY.decode()
 WHSEC = "whsec_" + base64.b64encode(KEY).decode()
+SYMMETRIC = frozenset({Kind.HMAC, Kind.TOKEN, Kind.BASIC, Kind.URL_SECRET})
+"""Kinds whose secret we make, and whose requests we can therefore make too."""
+
+OURS = sorted(slug for slug, profile in shipped_profiles().items() if profile.kind in SYMMETRIC)
 BODY = b'{"alert":"disk full","host":"db-1"}'
+
+
+def accepted(profile: CompiledProfile) -> Vector:
+    """A vector of the profile that is accepted."""
+    return next(vector for vector in profile.profile.vectors if vector.expect == "accept")
+
+
+def some_secret(profile: CompiledProfile) -> str:
+    """A secret that may be saved: a new one, or that of a vector where it has to come from the sender."""
+    try:
+        return generate_secret(profile)
+    except SecretNotGenerated:
+        return accepted(profile).secrets[-1]
 
 
 def request(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from app.net.signing import InvalidProfile, Strength, load_profile, shipped_profiles
+from app.net.signing import InvalidProfile, RefusalReason, Strength, load_profile, shipped_profiles
+from app.net.signing.format import Verdict
 from tests.net.signing.senders import BODY, NOW, TEXT, hex_mac
 
 Document = dict[str, Any]
@@ -105,15 +106,51 @@ def test_a_profile_with_a_slip_is_refused_and_the_slip_is_named(changes: Documen
         load(**changes)
 
 
-@pytest.mark.parametrize("kind", ["jwt", "mtls"])
-def test_kinds_that_are_known_but_not_supported_say_so(kind: str) -> None:
-    with pytest.raises(InvalidProfile, match="not supported"):
-        load(kind=kind, signature=None, signed=None, vectors=None)
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"kind": "jwt", "token": {"header": "authorization"}}, "needs 'jwt'"),
+        ({"kind": "plugin", "plugin": "nobodys"}, "plugin"),
+        ({"kind": "plugin"}, "needs 'plugin'"),
+        ({"kind": "plugin", "plugin": "sns"}, "sns_confirm"),
+        ({"kind": "mtls"}, "needs a vector"),
+        ({"kind": "none"}, "needs a vector"),
+        ({"kind": "mtls", "token": {"header": "authorization"}}, "has no 'token'"),
+        ({"kind": "mtls", "delivery_id": {"header": "x-id", "signed": True, "stable_on_retry": True}}, "signs nothing"),
+    ],
+)
+def test_kinds_without_their_parts_or_their_proof_are_refused(changes: Document, complaint: str) -> None:
+    with pytest.raises(InvalidProfile, match=complaint):
+        load(**{"signature": None, "signed": None, "vectors": None} | changes)
 
 
-def test_a_plugin_that_is_not_there_says_so() -> None:
-    with pytest.raises(InvalidProfile, match="not supported"):
-        load(kind="plugin", plugin="sns", signature=None, signed=None, vectors=None)
+TOKENS = {"token": {"header": "authorization", "prefix": "Bearer "}, "signature": None, "signed": None, "vectors": None}
+ISSUED = {"issuer": "https://i.example", "audience": "{pin:audience}", "jwks_url": "https://i.example/keys"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"audience": "https://everybody.example"}, "audience must hold"),
+        ({"jwks_url": "http://i.example/keys"}, "jwks_url"),
+        ({"jwks_url": "https://{pin:host}/keys"}, "jwks_url"),
+        ({"jwks_url": "https://user@i.example/keys"}, "jwks_url"),
+        ({"jwks_url": "https://i.example/keys?x=1"}, "jwks_url"),
+        ({"issuer": "https://{tenant}/"}, "braces"),
+        ({"algorithms": ["HS256"]}, "algorithms"),
+        ({"algorithms": ["none"]}, "algorithms"),
+        ({"algorithms": []}, "algorithms"),
+        ({"leeway_s": 3600}, "leeway_s"),
+        ({"claims": {"": "x"}}, "claims"),
+    ],
+)
+def test_a_token_that_would_prove_less_is_refused(changes: Document, complaint: str) -> None:
+    with pytest.raises(InvalidProfile, match=complaint):
+        load(kind="jwt", jwt=ISSUED | changes, **TOKENS)
+
+
+def test_every_reason_of_a_refusal_can_be_expected_of_a_vector() -> None:
+    assert set(get_args(Verdict)) == {"accept", *(reason.value for reason in RefusalReason)}
 
 
 def test_a_profile_whose_vector_fails_does_not_load() -> None:
@@ -165,6 +202,13 @@ def test_every_sender_of_the_first_release_ships_with_its_strength() -> None:
         "gitlab": Strength.TOKEN,
         "basic": Strength.TOKEN,
         "url_secret": Strength.URL_SECRET,
+        "sns": Strength.SIGNED_FRESH,
+        "twilio": Strength.SIGNED,
+        "azure_monitor": Strength.MTLS_JWT,
+        "azure_monitor_v2": Strength.MTLS_JWT,
+        "google_oidc": Strength.MTLS_JWT,
+        "mtls": Strength.MTLS_JWT,
+        "none": Strength.NONE,
     }
 
 

@@ -1,0 +1,1 @@
+"""Schemes that no profile can say: Amazon SNS and Twilio. Only shipped profiles name them."""
