@@ -65,6 +65,8 @@ class CheckNotification:
         changed_at: When the state became what it is.
         sent_at: When the notification was made.
         author: Who acknowledged, scheduled or sent, with a comment.
+        shown_host: What people call the host, where that is not its name.
+        shown_service: Likewise.
     """
 
     kind: str
@@ -77,6 +79,8 @@ class CheckNotification:
     sent_at: datetime | None = None
     author: str = ""
     comment: str = ""
+    shown_host: str = ""
+    shown_service: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     links: tuple[tuple[str, object], ...] = ()
 
@@ -127,7 +131,9 @@ def _status(kind: str, state: str, warnings: list[str]) -> AlertStatus:
 
 
 def _title(notification: CheckNotification, kind: str, state: str) -> str:
-    what = f"{notification.service} on {notification.host}" if notification.service else f"Host {notification.host}"
+    host = notification.shown_host or notification.host
+    service = notification.shown_service or notification.service
+    what = f"{service} on {host}" if notification.service else f"Host {host}"
     verb = "flaps, last" if kind == "FLAPPINGSTART" else "is"
     told = f"{what} {verb} {state or 'in trouble'}"
     return values.one_line(f"{told}: {notification.output}" if notification.output else told)
