@@ -223,7 +223,7 @@ async def test_a_stopping_listener_finishes_the_mail_it_is_reading(mailbox: Mail
     taken, closed = await mailbox.speak(dialogue)
     assert taken.startswith("250 2.6.0")
     assert closed.startswith(b"421")
-    await asyncio.wrap_future(stopping[0])  # type: ignore[arg-type]
+    await asyncio.wrap_future(stopping[0])
     assert len(await mailbox.deliveries()) == 1
     with pytest.raises(ConnectionRefusedError):
         Wire(mailbox.listener.port)
