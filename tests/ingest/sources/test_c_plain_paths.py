@@ -1,0 +1,79 @@
+"""The short way through plain expressions finds what the interpreter finds, on the same budget and within the same limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ingest.contract import ParseError
+from app.ingest.sources.generic.expressions import (
+    LIST_MAX,
+    STEPS_MAX,
+    STRING_MAX,
+    Evaluator,
+    compile_expression,
+    plain_paths,
+)
+
+NAMES = st.sampled_from(["a", "b", "c", '"x y"'])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
+EXPRESSIONS = st.one_of(
+    st.lists(PATHS, min_size=1, max_size=4).map(" || ".join),
+    st.tuples(PATHS, PATHS, PATHS).map(lambda parts: f"{parts[0]} || ({parts[1]} || {parts[2]})"),
+    st.tuples(PATHS, PATHS).map(lambda parts: f"({parts[0]}).{parts[1]}"),
+)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-1, 1), st.sampled_from(["", "t"]), st.just(0.0)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(["a", "b", "c", "x y"]), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+
+@given(expression=EXPRESSIONS, document=VALUES)
+def test_a_plain_expression_finds_what_the_interpreter_finds(expression: str, document: Any) -> None:
+    assert plain_paths(expression) is not None
+    by_interpreter = Evaluator().visit(compile_expression(expression), document)
+    found = Evaluator().find(expression, document)
+    assert found == by_interpreter
+    assert type(found) is type(by_interpreter)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "a[0]",
+        "a[]",
+        "a.*",
+        "a && b",
+        "!a",
+        "a == 'x'",
+        "length(a)",
+        "[a, b]",
+        "{x: a}",
+        "a || 'text'",
+        "a | b",
+        "@",
+        "a || b[0]",
+    ],
+)
+def test_anything_else_is_left_to_the_interpreter(expression: str) -> None:
+    assert plain_paths(expression) is None
+
+
+def test_the_limits_hold_on_the_short_way_too() -> None:
+    with pytest.raises(ParseError, match="list of more than"):
+        Evaluator().find("a.b", {"a": [0] * (LIST_MAX + 1)})
+    with pytest.raises(ParseError, match="text of more than"):
+        Evaluator().find("a || b", {"a": "x" * (STRING_MAX + 1)})
+
+
+def test_the_budget_is_used_up_on_the_short_way_too() -> None:
+    evaluator = Evaluator()
+    evaluator.charge(STEPS_MAX - 1)
+    with pytest.raises(ParseError, match="steps"):
+        evaluator.find("a.b.c || b", {})
