@@ -71,8 +71,8 @@ async def list_sources(
     summary="Try a kind and its settings on a sample; nothing is stored",
     responses=problem_responses(UnknownSourceKind, service.SourceConfigInvalid),
 )
-async def preview_source(principal: Engineer, body: PreviewRequest) -> Preview:
-    return service.preview(kind=body.kind, config=body.config, body=body.body.encode("utf-8", "surrogatepass"))
+async def preview_source(principal: Engineer, body: PreviewRequest, now: Now) -> Preview:
+    return service.preview(body, now=now)
 
 
 @router.get(

@@ -189,27 +189,46 @@ class PreviewRequest(BaseModel):
     kind: str = Field(max_length=50)
     config: dict[str, Any] = Field(default_factory=dict)
     body: str = Field(max_length=262_144, description="The body as the sender sends it.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, max_length=64, description="Headers that come with it, `content-type` for a form."
+    )
+    severity_map: dict[str, Severity] = Field(
+        default_factory=dict, max_length=100, description="From the sender's word to a severity, as on the source."
+    )
+    default_severity: Severity = Severity.P2
+    group_by: list[str] = Field(default_factory=list, max_length=20, description="Labels, as on the source.")
+
+
+class PreviewLink(BaseModel):
+    """A link that would be shown."""
+
+    title: str
+    url: str
 
 
 class PreviewEvent(BaseModel):
     """What one alert of the sample would become."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     dedup_key: str
     status: str
     title: str
     description: str
-    raw_severity: str
+    raw_severity: str = Field(description="The sender's word.")
+    severity: Severity = Field(description="After the table.")
     event_time: datetime | None
     labels: dict[str, str]
+    group: dict[str, str] = Field(description="What it would share with the other alerts of its incident.")
+    links: list[PreviewLink]
+    unfound: list[str] = Field(description="Settings of yours whose expression found nothing, as `labels.host`.")
     warnings: list[str]
 
 
 class Preview(BaseModel):
     """What the sample would become, or why it would be rejected."""
 
-    events: list[PreviewEvent]
+    events: list[PreviewEvent] = Field(description="Up to 100 of them.")
+    alerts: int = Field(0, description="How many alerts the sample has.")
+    notes: list[str] = Field(default_factory=list, description="What is no alert, and why.")
     error: str | None = Field(None, description="Reason code of the rejection.")
     detail: str = ""
 

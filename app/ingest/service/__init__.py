@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.ingest.repository.deliveries import DeliveryFilter
+from app.ingest.service.preview import preview
 from app.ingest.service.receipts import (
     DeliveryNotFound,
     DeliveryNotReplayable,
@@ -10,7 +11,6 @@ from app.ingest.service.receipts import (
     find_receipts,
     get_receipt,
     list_receipts,
-    preview,
     read_body,
 )
 from app.ingest.service.shown import CreatedSource, source_facts, view

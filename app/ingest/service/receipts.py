@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import func
 
 from app.audit.service import record
@@ -15,20 +12,15 @@ from app.core.actor import Actor
 from app.core.errors import Conflict, NotFound
 from app.db.jobs.reading import find_pauses
 from app.db.tenancy import TenantSession
-from app.ingest.contract import ParseError
 from app.ingest.models import DeliveryRow
 from app.ingest.repository import deliveries as repository
 from app.ingest.repository.deliveries import DeliveryFilter
 from app.ingest.schemas import (
     DeliveryState,
-    Preview,
-    PreviewEvent,
     ReceiptDetail,
     ReceiptView,
 )
-from app.ingest.service.sources import SourceConfigInvalid
 from app.ingest.service.stages import stages_of
-from app.ingest.sources import get_source as get_kind
 
 _REPLAYABLE = frozenset({DeliveryState.REJECTED.value, DeliveryState.FAILED.value})
 # Deliveries that are looked through for a sender's own id that is not remembered any more.
@@ -132,27 +124,6 @@ async def accept_again(session: TenantSession, *, delivery_id: UUID, actor: Acto
     await session.flush()
     await record(session, actor=actor, action="delivery.replayed", subject=f"delivery:{row.id}", detail=detail, now=now)
     return row.shard
-
-
-def preview(*, kind: str, config: Mapping[str, Any], body: bytes) -> Preview:
-    """This will show what a body would become, storing nothing.
-
-    Raises:
-        UnknownSourceKind: There is no such kind.
-        SourceConfigInvalid: The settings do not fit it.
-    """
-    source = get_kind(kind)
-    try:
-        settings = source.config_model.model_validate(config)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SourceConfigInvalid(f"{where or 'config'}: {first['msg']}") from None
-    try:
-        events = source.parse(body, {}, settings)
-    except ParseError as error:
-        return Preview(events=[], error=error.code, detail=error.detail)
-    return Preview(events=[PreviewEvent.model_validate(event) for event in events[:100]], error=None)
 
 
 async def _get(session: TenantSession, delivery_id: UUID, *, lock: bool = False) -> DeliveryRow:
