@@ -1,7 +1,8 @@
 """The API process: ``uvicorn app.main:create_app --factory``.
 
 In front of FastAPI stands one dispatch: ``/in/`` goes to the ingest application, which verifies and commits without the
-framework in between; everything else goes through the frame (ids, spans, metrics, caps) into FastAPI.
+framework in between, and so do the paths of services that senders were made for; everything else goes through the frame
+(ids, spans, metrics, caps) into FastAPI.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from app.db.engine import Database
 from app.db.roles import assert_safe_roles
 from app.http.middleware import Frame, headers_too_large
 from app.http.problem import frame_problem
+from app.ingest.dropin.app import DropInApp
 from app.ingest.hot import IngestApp
 from app.observability.logging import configure_logging
 from app.observability.metrics import MetricsServer, serve_metrics
@@ -43,6 +45,7 @@ class Application:
         self._metrics: MetricsServer | None = None
         self.api = create_api(resources, interactive=settings.environment == "development")
         self._ingest = IngestApp(resources)
+        self._dropin = DropInApp(resources, self._ingest)
         self._framed: ASGIApp = Frame(
             self.api,
             max_body_bytes=settings.http.max_body_bytes,
@@ -57,9 +60,13 @@ class Application:
             await self._lifespan(receive, send)
 
     def _target(self, scope: Scope) -> ASGIApp:
-        if not scope["path"].startswith(INGEST_PREFIX):
+        if scope["path"].startswith(INGEST_PREFIX):
+            target: ASGIApp = self._ingest
+        elif DropInApp.serves(scope["path"]):
+            target = self._dropin
+        else:
             return self._framed
-        return frame_problem(431, request_id="") if headers_too_large(scope) else self._ingest
+        return frame_problem(431, request_id="") if headers_too_large(scope) else target
 
     @property
     def metrics_port(self) -> int | None:

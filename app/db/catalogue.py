@@ -30,6 +30,7 @@ GLOBAL_UNIQUES = {
     "uq_api_tokens_token_hash": "hash of 256 random bits: the look-up happens before the tenant is known",
     "uq_tenants_slug": "chosen by the operator, who sees all tenants",
     "pk_tenants": "the tenant's own id",
+    "uq_source_secrets_lookup": "keyed digest of a random key: the look-up happens before the tenant is known",
     "uq_sources_public_id": "random and unguessable: the look-up happens before the tenant is known",
 }
 DEFINER_FUNCTIONS = frozenset(
@@ -41,6 +42,7 @@ DEFINER_FUNCTIONS = frozenset(
         "expire_replay_keys",
         "find_operator_token",
         "find_source",
+        "find_source_by_key",
         "find_token",
         "forget_quiet_groups",
         "forget_quiet_heads",

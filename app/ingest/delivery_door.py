@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from uuid import UUID
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
@@ -59,19 +60,48 @@ class DeliveryDoor:
         body = self._decoded(source, request.body, encoding)
         if isinstance(body, Answer):
             return body
-        root = unrecorded_root()
-        intake = self._intake(source, verdict, request, body, root)
+        fault = None if _is_utf8(body) else "body.not_utf8"
         try:
-            if root is not None:
-                stored = await self._commits.submit(source.tenant_id, intake)
-            else:
-                stored = await self._store_traced(source.tenant_id, intake, traceparent)
+            stored = await self.store(source, verdict, request, body, fault=fault, traceparent=traceparent)
         except Unavailable:
             return self._overloaded
-        if intake.reason:
-            self._note(source, intake.reason)
+        if fault is not None:
+            self._note(source, fault)
             return answers.not_text(stored.receipt_id)
         return answers.accepted(source.profile.responses.ok, stored.receipt_id, duplicate=stored.duplicate)
+
+    async def store(
+        self,
+        source: KnownSource,
+        verdict: Verified,
+        request: SignedRequest,
+        body: bytes,
+        *,
+        delivery_id: UUID | None = None,
+        fault: str | None = None,
+        traceparent: str | None = None,
+    ) -> Stored:
+        """This will keep a request, and return when it is on disk: also for doors that answer in their own way.
+
+        Args:
+            source: Whose request.
+            verdict: What makes it the same request again, and for how long.
+            request: With the headers to be kept.
+            body: Decoded.
+            delivery_id: Chosen beforehand where the answer names it; a request that came before keeps its own.
+            fault: Why it is kept as rejected.
+            traceparent: The sender's, as a link.
+
+        Raises:
+            Unavailable: It was not stored; to be sent again.
+        """
+        root = unrecorded_root()
+        intake = self._intake(source, verdict, request, body, root)._replace(reason=fault)
+        if delivery_id is not None:
+            intake = intake._replace(id=delivery_id)
+        if root is not None:
+            return await self._commits.submit(source.tenant_id, intake)
+        return await self._store_traced(source.tenant_id, intake, traceparent)
 
     async def _store_traced(self, tenant_id: TenantId, intake: Intake, linked: str | None) -> Stored:
         """Store it in a trace of its own; the sender's traceparent is a link at the most (D24)."""
@@ -110,7 +140,6 @@ class DeliveryDoor:
             headers=source.headers.keep(request.headers),
             body=body,
             traceparent=traceparent,
-            reason=None if _is_utf8(body) else "body.not_utf8",
         )
 
     async def _write(self, tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:

@@ -55,7 +55,11 @@ class SourceRow(TenantScoped, Base):
 
 
 class SourceSecretRow(TenantScoped, Base):
-    """A secret at rest. Without an expiry it is the current one; a rotated one stays until its overlap ends."""
+    """A secret at rest. Without an expiry it is the current one; a rotated one stays until its overlap ends.
+
+    Attributes:
+        lookup: Keyed digest of a key that finds its source by itself (``contract.SenderKey``).
+    """
 
     __tablename__ = "source_secrets"
 
@@ -63,8 +67,10 @@ class SourceSecretRow(TenantScoped, Base):
     ciphertext: Mapped[bytes]
     expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    lookup: Mapped[bytes | None]
 
     __table_args__ = (
+        Index("uq_source_secrets_lookup", "lookup", unique=True, postgresql_where=text("lookup is not null")),
         ForeignKeyConstraint(
             ["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], name="fk_source_secrets_source"
         ),

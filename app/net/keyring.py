@@ -1,4 +1,4 @@
-"""Secrets at rest: authenticated encryption with keys that rotate.
+"""Secrets at rest: authenticated encryption with keys that rotate, and digests to find one by.
 
 A token is ``version | length of the key id | key id | nonce | ciphertext and tag``. AES-256-GCM binds it to
 its key id and to the caller's ``context`` (the row it belongs to), so that a token moved to another row does
@@ -8,6 +8,8 @@ not decrypt. Fernet would be simpler, but it cannot bind a context.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import secrets
 from collections.abc import Sequence
 from typing import Final, Self
@@ -43,16 +45,18 @@ class SecretUnreadable(Unavailable):
 class KeyRing:
     """The keys of this deployment, newest first: the first encrypts, all decrypt."""
 
-    def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
+    def __init__(self, keys: Sequence[tuple[str, bytes]], *, lookup_pepper: str = "") -> None:
         self._ciphers = {key_id.encode(): AESGCM(key) for key_id, key in keys}
         if len(self._ciphers) != len(keys):
             raise ValueError("two encryption keys have the same id")
         self._newest = keys[0][0].encode() if keys else None
+        self._lookup_key = hashlib.sha256(b"tocsin look-up of secrets\x00" + lookup_pepper.encode()).digest()
 
     @classmethod
     def from_settings(cls, settings: SecuritySettings) -> Self:
         """This will build the ring of ``settings.encryption_keys``; an empty one refuses all work."""
-        return cls([decode_key_entry(entry.get_secret_value()) for entry in settings.encryption_keys])
+        keys = [decode_key_entry(entry.get_secret_value()) for entry in settings.encryption_keys]
+        return cls(keys, lookup_pepper=settings.token_pepper.get_secret_value())
 
     @property
     def is_usable(self) -> bool:
@@ -91,6 +95,13 @@ class KeyRing:
             return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bound(_header(key_id), context))
         except InvalidTag:
             raise SecretUnreadable from None
+
+    def lookup(self, secret: str) -> bytes:
+        """This will return the digest that a long random secret is found by; it outlives every encryption key.
+
+        Keyed, so that a copy of the database does not even say whether a key that somebody holds is in it.
+        """
+        return hmac.digest(self._lookup_key, secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
     def needs_rewrap(self, token: bytes) -> bool:
         """This will say whether ``token`` should be encrypted anew, because its key is not the newest."""

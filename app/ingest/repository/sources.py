@@ -59,6 +59,12 @@ async def retire_secrets(session: TenantSession, *, source_id: UUID, expires_at:
         )
 
 
+async def release_keys(session: TenantSession, *, source_id: UUID) -> None:
+    """This will let the source's keys find it no longer, so that another source may have them."""
+    mine = (SourceSecretRow.tenant_id == session.tenant_id, SourceSecretRow.source_id == source_id)
+    await session.execute(update(SourceSecretRow).where(*mine).values(lookup=None))
+
+
 async def list_refusals(session: TenantSession, *, source_id: UUID, now: datetime) -> Sequence[SourceRefusalRow]:
     """This will return the refusals of the last 24 hours, newest first."""
     statement = (

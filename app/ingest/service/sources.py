@@ -18,8 +18,10 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import Severity
+from app.ingest.contract import SenderKey
 from app.ingest.models import SourceRefusalRow, SourceRow, SourceSecretRow
 from app.ingest.repository import sources as repository
+from app.ingest.repository.profiles import profile_of_source
 from app.ingest.rules.requests import secret_context
 from app.ingest.schemas import SourceState, SourceView
 from app.ingest.service.shown import CreatedSource, created, view
@@ -27,7 +29,7 @@ from app.ingest.sources import get_source as get_kind
 from app.net.keyring import KeyRing
 from app.net.signing import (
     CompiledProfile,
-    Kind,
+    InvalidSecret,
     generate_secret,
     get_profile,
     stored_form,
@@ -48,6 +50,14 @@ class SourceNameTaken(Conflict):
     code = "source.name_taken"
     title = "A source of this name exists"
     hint = "Choose another name, or change the existing source."
+
+
+class SourceKeyTaken(Conflict):
+    """A key finds one source only."""
+
+    code = "source.key_taken"
+    title = "This key belongs to a source already"
+    hint = "Retire the other source's key first, or let Tocsin make a new one."
 
 
 class SourceConfigInvalid(Invalid):
@@ -81,6 +91,7 @@ async def create_source(
         InvalidSecret: The given secret would protect nothing.
         SourceConfigInvalid: The settings do not fit the kind.
         SourceNameTaken: The name is in use.
+        SourceKeyTaken: The given secret is the key of another source.
     """
     of_kind = get_kind(kind)
     compiled = get_profile(profile or of_kind.profile)
@@ -101,7 +112,7 @@ async def create_source(
         updated_at=now,
     )
     await _insert(session, row)
-    shown = await _add_secret(session, row, compiled, keyring, secret, now)
+    shown = await add_secret(session, row, compiled, keyring, secret, now)
     await _record(session, row, "created", {"kind": row.kind, "name": name, "profile": row.profile}, actor, now)
     return created(row, compiled, shown)
 
@@ -139,6 +150,7 @@ async def delete_source(session: TenantSession, *, source_id: UUID, actor: Actor
     row.state = SourceState.DELETED.value
     row.updated_at = now
     await session.flush()
+    await repository.release_keys(session, source_id=row.id)
     await _record(session, row, "deleted", {"name": row.name}, actor, now)
 
 
@@ -159,9 +171,9 @@ async def rotate_secret(
         InvalidSecret: The given secret would protect nothing.
     """
     row = await get_source(session, source_id=source_id, lock=True)
-    compiled = get_profile(row.profile)
+    compiled = await profile_of_source(session, row)
     await repository.retire_secrets(session, source_id=row.id, expires_at=now + overlap, now=now)
-    shown = await _add_secret(session, row, compiled, keyring, secret, now)
+    shown = await add_secret(session, row, compiled, keyring, secret, now)
     row.updated_at = now
     await session.flush()
     await _record(session, row, "secret_rotated", {"overlap_s": int(overlap.total_seconds())}, actor, now)
@@ -233,7 +245,7 @@ async def _check_name(session: TenantSession, *, name: str) -> None:
         raise SourceNameTaken(f"there is a source named {name!r}")
 
 
-async def _add_secret(
+async def add_secret(
     session: TenantSession,
     row: SourceRow,
     profile: CompiledProfile,
@@ -241,16 +253,33 @@ async def _add_secret(
     given: str | None,
     now: datetime,
 ) -> str | None:
-    text = given if given is not None else generate_secret(profile)
+    """This will make a source's secret, or take the given one, and return it where it may be shown."""
+    key = _key_of(row, profile)
+    text = given if given is not None else key.make() if key is not None else generate_secret(profile)
     validate_secret(profile, text)
-    ciphertext = keyring.encrypt(stored_form(profile, text), context=secret_context(row.tenant_id, row.id))
-    session.add(
-        SourceSecretRow(
-            tenant_id=session.tenant_id, id=new_id(), source_id=row.id, ciphertext=ciphertext, created_at=now
-        )
+    if key is not None and key.pattern.fullmatch(text) is None:
+        raise InvalidSecret(f"senders of this kind take for a key {key.says} only")
+    row_of_secret = SourceSecretRow(
+        tenant_id=session.tenant_id,
+        id=new_id(),
+        source_id=row.id,
+        ciphertext=keyring.encrypt(stored_form(profile, text), context=secret_context(row.tenant_id, row.id)),
+        created_at=now,
+        lookup=keyring.lookup(text) if key is not None else None,
     )
-    await session.flush()
-    return None if profile.kind is Kind.ED25519 else text
+    try:
+        async with session.begin_nested():
+            session.add(row_of_secret)
+            await session.flush()
+    except IntegrityError as error:
+        raise SourceKeyTaken("the key finds another source already") from error
+    return text if profile.hands_out_secret else None
+
+
+def _key_of(row: SourceRow, profile: CompiledProfile) -> SenderKey | None:
+    """What the sender's key must look like; a profile other than the kind's own has the sender come by the address."""
+    of_kind = get_kind(row.kind)
+    return of_kind.key if profile.slug == of_kind.profile else None
 
 
 def _new_public_id() -> str:
