@@ -11,13 +11,18 @@ import structlog
 import typer
 from typer.core import TyperGroup
 
+from app.cli import environment
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("app.cli.up", "Start everything on this machine, show the main job, and stay up until Ctrl-C."),
     "demo": ("app.cli.demo", "Start everything, show the main job and exit: 0 only when every step was seen."),
     "health": ("app.cli.health", "Show the health of a running Tocsin; exits 1 when a part fails."),
     "tenant": ("app.cli.tenants", "Make, list, isolate and restore tenants."),
     "token": ("app.cli.tokens", "Make, list and revoke API tokens."),
-    "source": ("app.cli.sources", "Make, list and rotate sources; show receipts."),
+    "sources": ("app.cli.sources", "Connect senders, rotate their secrets, and try settings on the past."),
+    "receipt": ("app.cli.receipts", "Follow a delivery to its incident and effects, or see why there are none."),
+    "deliveries": ("app.cli.deliveries", "List deliveries, read those that came to nothing, and try them again."),
+    "incidents": ("app.cli.incidents", "List incidents and read the history of one."),
     "heartbeat": ("app.cli.heartbeats", "Expect to hear of something; a missed beat opens an alert."),
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),
     "audit": ("app.cli.audit", "Prove that the audit trail is whole."),
@@ -25,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("app.cli.backup", "Back everything up into one file, and prove backups."),
     "restore": ("app.cli.restore", "Restore a backup and prove that everything is there."),
 }
+# These bring a stack of their own.
+_STARTING = frozenset({"up", "demo"})
+# Other words for the same; not listed.
+ALIASES = {"source": "sources", "delivery": "deliveries", "incident": "incidents"}
 
 
 class LazyGroup(TyperGroup):
@@ -34,6 +43,7 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module, text = COMMANDS[cmd_name]
@@ -70,6 +80,8 @@ def _root() -> None:
 
 def main() -> None:
     """This will run the command line."""
+    if len(sys.argv) > 1 and sys.argv[1] not in _STARTING:
+        environment.adopt()
     # What a command has to say it prints; the log is for what goes wrong, and never mixes with output that is piped on.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

@@ -1,25 +1,33 @@
-"""``tocsin source``: the doors for senders, and what became of what came in."""
+"""``tocsin sources``: the doors for senders."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from app.cli.jobs import ACTOR, Tenant, in_tenant
+from app.cli.first_steps import add, keyring, kinds, parse_config, public_url
+from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.cli.transactions import safe
+from app.cli.trials import try_candidate
 from app.db.tenancy import TenantSession
 
 if TYPE_CHECKING:
     from app.ingest.service import CreatedSource
-    from app.net.keyring import KeyRing
 
-app = typer.Typer(help="Create, list and rotate sources; show receipts.", no_args_is_help=True)
-receipt_app = typer.Typer(help="What became of a delivery.", no_args_is_help=True)
-app.add_typer(receipt_app, name="receipt")
+app = typer.Typer(
+    help="Connect senders, rotate their secrets, and try settings on the past.\n\nBegin with: tocsin sources add",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command()(kinds)
+app.command()(add)
+app.command("try")(try_candidate)
 
 SourceId = Annotated[UUID, typer.Argument(help="The source's id.")]
 
@@ -27,29 +35,29 @@ SourceId = Annotated[UUID, typer.Argument(help="The source's id.")]
 @app.command()
 def create(
     tenant: Tenant,
-    kind: Annotated[str, typer.Argument(help="alertmanager, servicedesk or generic.")],
+    kind: Annotated[str, typer.Argument(help="Which sender ('tocsin sources kinds').")],
     name: Annotated[str, typer.Argument(help="Unique within the tenant.")],
     profile: Annotated[str | None, typer.Option(help="Signature profile; the kind's own by default.")] = None,
     secret: Annotated[
         str | None,
         typer.Option(envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
     ] = None,
-    config: Annotated[str, typer.Option(help="Settings of the kind, as JSON.")] = "{}",
+    config: Annotated[str, typer.Option(help="Settings of the kind, as JSON or @file.")] = "{}",
 ) -> None:
-    """Create a source and print its URL and secret, this once."""
+    """Create a source and print its URL and secret, this once; 'add' says more."""
     from app.ingest import service
 
     async def work(session: TenantSession) -> None:
         created = await service.create_source(
             session,
-            keyring=_keyring(),
+            keyring=keyring(),
             kind=kind,
             name=name,
             profile=profile,
-            config=_parse_config(config),
+            config=parse_config(config),
             secret=secret,
             actor=ACTOR,
-            now=_now(),
+            now=now(),
         )
         _show_secret(created)
 
@@ -67,7 +75,7 @@ def list_sources(tenant: Tenant, limit: Annotated[int, typer.Option(min=1, max=2
             table.add_row(
                 str(source.id),
                 source.kind,
-                source.name,
+                escape(safe(source.name)),
                 source.profile,
                 source.strength,
                 source.state.value,
@@ -90,64 +98,23 @@ def rotate_secret(
     async def work(session: TenantSession) -> None:
         created = await service.rotate_secret(
             session,
-            keyring=_keyring(),
+            keyring=keyring(),
             source_id=source_id,
             overlap=timedelta(seconds=overlap_s),
             actor=ACTOR,
-            now=_now(),
+            now=now(),
         )
         _show_secret(created)
 
     in_tenant(tenant, work)
 
 
-@receipt_app.command("show")
-def show_receipt(
-    tenant: Tenant, receipt_id: Annotated[UUID, typer.Argument(help="The id that the intake route answered.")]
-) -> None:
-    """Show what became of a delivery."""
-    from app.ingest import service
-
-    async def work(session: TenantSession) -> None:
-        receipt = await service.get_receipt(session, delivery_id=receipt_id)
-        Console().print_json(receipt.model_dump_json())
-
-    in_tenant(tenant, work)
-
-
 def _show_secret(created: CreatedSource) -> None:
-    from app.settings import Settings
-
-    public_url = Settings().ingest.public_url
+    base = public_url(None)
     typer.echo(f"source  {created.source.id}  ({created.source.kind}, {created.source.profile})")
-    typer.echo(f"url     {public_url.rstrip('/')}{created.url_path}")
+    typer.echo(f"url     {base}{created.url_path}")
     if created.secret is not None:
         typer.echo(f"secret  {created.secret}    shown this once")
-    line = created.curl(public_url=public_url or "http://localhost:8000", now=_now())
+    line = created.curl(public_url=base, now=now())
     if line:
         typer.echo(f"try it  {line}")
-
-
-def _parse_config(text: str) -> dict[str, object]:
-    import orjson
-
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise typer.BadParameter(f"--config is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise typer.BadParameter("--config is no JSON object")
-    return found
-
-
-def _keyring() -> KeyRing:
-    from app.net.keyring import KeyRing
-    from app.settings import Settings
-
-    return KeyRing.from_settings(Settings().security)
-
-
-def _now() -> datetime:
-    from app.core.clock import SystemClock
-
-    return SystemClock().now()

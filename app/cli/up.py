@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from app.cli import environment
 from app.embedded.demo import Demo
 from app.embedded.folder import DEFAULT, DataFolder, FolderInUse
 from app.embedded.narration import ConsoleNarrator, show_summary
@@ -83,6 +84,7 @@ async def _start_and_show(stack: Stack, narrator: ConsoleNarrator, *, demo: bool
     await stack.start_stores()
     narrator.saw("PostgreSQL and Valkey run, the schema is current", "", time.monotonic() - started)
     state: DemoState = await ensure_tenant(stack)
+    environment.leave(stack.folder, stack.environment(), tenant_id=state.tenant_id)
     narrator.began("Starting api, relay and worker")
     await stack.start_processes()
     await stack.wait_ready()

@@ -1,4 +1,4 @@
-"""``tocsin source``: what an operator types, end to end on the database."""
+"""``tocsin sources``: what an operator types, end to end on the database."""
 
 from __future__ import annotations
 
@@ -43,9 +43,6 @@ async def test_a_source_made_on_the_command_line_takes_deliveries(sender: Sender
     path = "/" + words[4].split("/", 3)[3]
     sent = await sender.client.post(path, content=words[-1].encode(), headers=headers)
     assert sent.status_code == 202
-    code, receipt = await run("receipt", "show", sent.json()["receipt_id"])
-    assert code == 0
-    assert '"state": "accepted"' in receipt
     code, listed = await run("list")
     assert code == 0
     assert "from the shell" in listed

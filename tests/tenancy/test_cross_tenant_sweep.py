@@ -65,6 +65,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/runs/{run_id}/approve": {"step": "s", "plan_digest": "0" * 64, "decision": "approve"},
     "PUT /v1/knowledge/{entry_id}": KNOWLEDGE,
     "PATCH /v1/desks/{desk_id}": {"name": "stolen"},
+    "POST /v1/sources/{source_id}/time-travel": {"group_by": ["service"]},
 }
 
 
@@ -110,6 +111,9 @@ async def seed(b: httpx.AsyncClient, resources: Resources) -> dict[str, str]:
         accepted = await b.post(made["source"]["url_path"], content=body, headers=headers)
         assert accepted.status_code == 202, accepted.text
         ids["receipt_id"] = ids["delivery_id"] = accepted.json()["receipt_id"]
+    trial = await b.post(f"/v1/sources/{ids['source_id']}/time-travel", json={"group_by": ["service"]})
+    ids["trial_id"] = trial.json()["id"]
+    ids["replay_id"] = (await b.post("/v1/replays", json={})).json()["id"]
     run = {"runbook": "of-tenant-b", "targets": {"service": "t"}}
     ids["run_id"] = (await post(b, "/v1/runs", run))["id"]
     await run_jobs(resources)

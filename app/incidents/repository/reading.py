@@ -55,6 +55,12 @@ async def find_incident(session: TenantSession, *, incident_id: UUID) -> Inciden
     return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
 
 
+async def find_numbered(session: TenantSession, *, number: int) -> IncidentRow | None:
+    """This will return the incident with the number that people use, or None."""
+    query = select(IncidentRow).where(IncidentRow.tenant_id == session.tenant_id, IncidentRow.number == number)
+    return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+
+
 async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[IncidentRow]:
     """This will return those of the incidents that there are, oldest first."""
     query = select(IncidentRow).where(

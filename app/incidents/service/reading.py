@@ -46,6 +46,18 @@ async def get_incident(session: TenantSession, *, incident_id: IncidentId) -> In
     return to_incident_view(row)
 
 
+async def get_incident_by_number(session: TenantSession, *, number: int) -> IncidentView:
+    """This will return the incident with the number that people use.
+
+    Raises:
+        IncidentNotFound: There is no such incident here.
+    """
+    row = await reading.find_numbered(session, number=number) if number < 2**63 else None
+    if row is None:
+        raise IncidentNotFound(f"there is no incident #{number}")
+    return to_incident_view(row)
+
+
 async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> list[IncidentView]:
     """This will return those of the incidents that are this tenant's, oldest first."""
     return [to_incident_view(row) for row in await reading.find_incidents(session, ids=ids)] if ids else []

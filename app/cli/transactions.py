@@ -1,0 +1,51 @@
+"""Several transactions of one tenant in one command, for what is looked at again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+from uuid import UUID
+
+import typer
+
+from app.db.tenancy import TenantSession
+from app.observability.scrubbing import escape_unsafe
+
+T = TypeVar("T")
+Begin = Callable[[], AbstractAsyncContextManager[TenantSession]]
+"""Opens a transaction of the tenant."""
+
+
+def run_in_tenant(tenant: UUID, work: Callable[[Begin], Awaitable[T]]) -> T:
+    """This will run ``work``, which opens transactions as it needs them; anticipated errors become one line and exit 1."""
+    from app.core.errors import TocsinError
+    from app.core.ids import TenantId
+    from app.db.engine import Database
+    from app.db.tenancy import tenant_session
+    from app.settings import Settings
+
+    async def run() -> T:
+        database = Database.from_settings(Settings().database)
+        try:
+            return await work(lambda: tenant_session(database, TenantId(tenant)))
+        finally:
+            await database.dispose()
+
+    try:
+        return asyncio.run(run())
+    except TocsinError as error:
+        typer.secho(f"{error.title}: {safe(error.detail)}. {error.hint}".strip(), fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
+def safe(text: str) -> str:
+    """This will return a stranger's text so that it moves no cursor, colours nothing and takes one line."""
+    return escape_unsafe(text.replace("\n", " ").replace("\t", " "))
+
+
+def fail(message: str, *, code: int = 2) -> typer.Exit:
+    """This will print what is wrong and what to do about it, and return the exit to raise."""
+    typer.secho(message, fg="red", err=True)
+    return typer.Exit(code)

@@ -1,0 +1,139 @@
+"""``tocsin sources try``: what other settings would have made of the past."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.first_steps import parse_config
+from app.cli.jobs import ACTOR, Tenant, now
+from app.cli.transactions import Begin, fail, run_in_tenant, safe
+
+if TYPE_CHECKING:
+    from app.ingest.trials.schemas import Difference, TrialView
+
+DIFFERS, NOT_DONE = 3, 4
+
+
+def try_candidate(
+    tenant: Tenant,
+    source_id: Annotated[UUID, typer.Argument(help="The source's id.")],
+    config: Annotated[str | None, typer.Option(help="Settings of the kind, whole, as JSON or @file.")] = None,
+    severity: Annotated[
+        list[str] | None,
+        typer.Option("--severity", help="word=P1: what the sender's word means; repeatable, whole map."),
+    ] = None,
+    default_severity: Annotated[str | None, typer.Option(help="P0, P1, P2 or P3.")] = None,
+    group_by: Annotated[list[str] | None, typer.Option("--group-by", help="Label; repeatable, the whole list.")] = None,
+    ungrouped: Annotated[bool, typer.Option("--ungrouped", help="Try without grouping labels.")] = False,
+    hours: Annotated[float, typer.Option("--hours", min=0.01, max=24 * 366, help="How far to look back.")] = 168.0,
+    most: Annotated[int, typer.Option(min=1, max=2_000, help="Deliveries to look at, from the oldest on.")] = 500,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the result.")] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Run the deliveries of the past through other settings and show what would be different. Nothing is changed.
+
+    Exit status: 0 nothing would be different, 3 something would, 4 the result is not there yet.
+    """
+    given: dict[str, Any] = {"most": most, "until": now(), "since": now() - timedelta(hours=hours)}
+    if config is not None:
+        given["config"] = parse_config(config)
+    if severity:
+        given["severity_map"] = _severities(severity)
+    if default_severity is not None:
+        given["default_severity"] = default_severity
+    if group_by or ungrouped:
+        given["group_by"] = group_by or []
+    trial = run_in_tenant(tenant, lambda begin: _run(begin, source_id, given, timeout_s))
+    _show(trial, as_json=as_json)
+
+
+def _severities(given: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if any(not word or not value for word, _, value in pairs):
+        raise typer.BadParameter("--severity takes word=P1, as in --severity page=P0")
+    return {word: value for word, _, value in pairs}
+
+
+async def _run(begin: Begin, source_id: UUID, given: dict[str, Any], timeout_s: float) -> TrialView:
+    from pydantic import ValidationError
+
+    from app.db.jobs.queue import enqueue
+    from app.ingest.trials.jobs import RunTrial
+    from app.ingest.trials.schemas import TrialRequest
+    from app.ingest.trials.service import ask_trial, get_trial
+
+    try:
+        request = TrialRequest.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise fail(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    async with begin() as session:
+        trial = await ask_trial(session, source_id=source_id, request=request, actor=ACTOR, now=now())
+        await enqueue(session, RunTrial(trial_id=trial.id), unique_key=str(trial.id))
+    until = time.monotonic() + timeout_s
+    while trial.state.value == "queued" and time.monotonic() < until:
+        await asyncio.sleep(0.3)
+        async with begin() as session:
+            trial = await get_trial(session, trial_id=trial.id)
+    return trial
+
+
+def _show(trial: TrialView, *, as_json: bool) -> None:
+    if trial.state.value == "failed":
+        raise fail(f"The trial failed: {trial.reason}", code=1)
+    if trial.result is None:
+        typer.secho(f"The trial {trial.id} is not worked out yet; is a worker running?", fg="yellow", err=True)
+        raise typer.Exit(NOT_DONE)
+    if as_json:
+        typer.echo(trial.model_dump_json(indent=2))
+    else:
+        _print(trial.result)
+    raise typer.Exit(0 if trial.result.same else DIFFERS)
+
+
+def _print(result: Difference) -> None:
+    counts, console = result.counts, Console(soft_wrap=True, highlight=False)
+    if result.same:
+        console.print(f"Nothing would be different: {counts.deliveries} deliveries, {counts.events.now} alert events.")
+    else:
+        table = Table("over " + str(counts.deliveries) + " deliveries", "now", "then", "different")
+        refused = f"{counts.newly_understood} newly understood, {counts.newly_refused} newly refused"
+        table.add_row("deliveries", "", "", refused)
+        events = f"{counts.events_added} added, {counts.events_gone} gone, {counts.events_changed} changed"
+        table.add_row("alert events", str(counts.events.now), str(counts.events.then), events)
+        table.add_row("alerts", str(counts.alerts.now), str(counts.alerts.then), _fields(counts.changed_fields))
+        incidents = f"{counts.incidents_added} added, {counts.incidents_gone} gone, {counts.incidents_changed} changed"
+        table.add_row("incidents", str(counts.incidents.now), str(counts.incidents.then), incidents)
+        table.add_row("grouping", "", "", f"{counts.merged} merged, {counts.split} split")
+        console.print(table)
+        _print_examples(console, result)
+    if result.cut:
+        console.print(f"Not all was looked at: {result.cut}.")
+
+
+def _print_examples(console: Console, result: Difference) -> None:
+    shown = result.examples
+    lines = [f"now understood: {one.delivery_id} (was {one.reason})" for one in shown.newly_understood]
+    lines += [f"now refused: {one.delivery_id} ({one.reason}: {one.detail})" for one in shown.newly_refused]
+    lines += [f"added: {one.title} [{one.severity}, {one.status}]" for one in shown.events_added]
+    lines += [f"gone: {one.title} [{one.severity}, {one.status}]" for one in shown.events_gone]
+    for event in shown.events_changed:
+        what = ", ".join(f"{name} {old} → {new}" for name, (old, new) in event.changed.items())
+        lines.append(f"changed: {event.title}: {what}")
+    lines += [f"merged: {one.one} gathers {one.count}: {', '.join(one.several)}" for one in shown.merged]
+    lines += [f"split: {one.one} becomes {one.count}: {', '.join(one.several)}" for one in shown.split]
+    for line in lines[:30]:
+        console.print("  " + escape(safe(line)))
+
+
+def _fields(changed: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in changed.items())
