@@ -1,6 +1,6 @@
 """ServiceNow incidents, as the business rule of docs/how-to/connect-servicenow.md sends them.
 
-ServiceNow has no webhook of its own: a business rule calls a REST message, and its script decides what is sent. A field
+ServiceNow has no webhook of its own: a business rule sends a REST message, and its script decides what is in it. A field
 is text, or an object with ``value`` and ``display_value`` as the Table API gives them; the record is the body itself, or
 under ``incident``, ``record`` or ``result``. Times are UTC, as ``getValue`` returns them.
 Source: docs.servicenow.com, "Table API" (``sysparm_display_value``), "Incident management states" (1 new, 2 in progress, 3 on
@@ -160,7 +160,7 @@ def _url(payload: Mapping[str, Any], record: Mapping[str, Any], config: ServiceN
 SOURCE = AlertSource(
     slug="servicenow",
     title="ServiceNow",
-    profile="bearer",
+    profile="standard_webhooks",  # the business rule signs
     config_model=ServiceNowConfig,
     parse=parse,
     severities={
@@ -186,6 +186,6 @@ SOURCE = AlertSource(
     },
     document="https://www.servicenow.com/docs/bundle/zurich-api-reference/page/integrate/inbound-rest/concept/c_TableAPI.html",
     document_date="2026-11",
-    setup="Add the business rule and the REST message of docs/how-to/connect-servicenow.md; the address and the secret go "
+    setup="Add the business rule of docs/how-to/connect-servicenow.md to the table incident; the address and the secret go "
     "into two system properties.",
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_form_or_object
+from app.ingest.contract import COMMON_SEVERITIES, FORM, AlertSource, NoConfig, ParseError, load_form_or_object
 from app.ingest.rules import fields, values
 
 _STATUSES = {"down": AlertStatus.FIRING, "up": AlertStatus.RESOLVED}
@@ -73,8 +73,8 @@ SOURCE = AlertSource(
         "Status": "Down",
         "StatusCode": "503",
     },
-    example_type="application/x-www-form-urlencoded",
-    content_types=("application/x-www-form-urlencoded",),
+    example_type=FORM,
+    content_types=(FORM,),
     document="https://www.statuscake.com/kb/knowledge-base/how-to-use-the-web-hook-url/",
     document_date="2026-11",
     setup="Under Alerting > Contact Groups set the webhook URL of a group to the whole address, secret included, and its "

@@ -14,6 +14,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import (
     COMMON_SEVERITIES,
+    FORM,
     AlertSource,
     NoConfig,
     ParseError,
@@ -111,7 +112,7 @@ SOURCE = AlertSource(
         "alertDetails": "HTTP 503 - Service Unavailable",
     },
     example_type="application/x-www-form-urlencoded",
-    content_types=("application/x-www-form-urlencoded",),
+    content_types=(FORM,),
     document="https://help.uptimerobot.com/en/articles/14498593-webhook-integration",
     document_date="2026-11",
     setup="Under Integrations add a webhook with the whole address, secret included, as its URL, and have the default "
