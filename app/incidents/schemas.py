@@ -30,6 +30,7 @@ __all__ = [
     "ReasonRequest",
     "Severity",
     "SourceFacts",
+    "StormRule",
     "StormView",
     "TicketRef",
     "TimelineEntryView",

@@ -25,6 +25,7 @@ from app.ingest.batches import DRAIN_MAX_ATTEMPTS
 from app.ingest.faults import name_of
 from app.ingest.repository import deliveries as repository
 from app.ingest.repository.deliveries import ClaimedDelivery, Finding
+from app.ingest.rules.storms import default_rule
 from app.ingest.service.processing import process, set_aside
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
@@ -156,7 +157,7 @@ async def _together(ctx: JobContext, session: TenantSession, ids: Sequence[UUID]
     try:
         async with session.begin_nested():
             loaded = await repository.load_claimed(session, ids=ids)
-            findings = await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now()) if loaded else []
+            findings = await _process(ctx, session, loaded) if loaded else []
     except LeaseLost:
         raise
     except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is tried alone
@@ -195,7 +196,12 @@ async def _alone(ctx: JobContext, delivery_id: UUID, settings: IngestSettings) -
 async def _process_one(ctx: JobContext, session: TenantSession, delivery_id: UUID) -> None:
     loaded = await repository.load_claimed(session, ids=[delivery_id])
     if loaded:
-        _count(ctx, loaded, await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now()))
+        _count(ctx, loaded, await _process(ctx, session, loaded))
+
+
+async def _process(ctx: JobContext, session: TenantSession, loaded: Sequence[ClaimedDelivery]) -> list[Finding]:
+    storm = default_rule(ctx.resources.get(Settings).storms)
+    return await process(session, loaded, job_id=ctx.job_id, now=ctx.clock.now(), storm=storm)
 
 
 async def _give_up(ctx: JobContext, delivery_id: UUID, *, attempts: int, error: str) -> None:

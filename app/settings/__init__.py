@@ -18,6 +18,7 @@ from app.settings.redis import RedisSettings
 from app.settings.remediation import RemediationSettings
 from app.settings.security import SecuritySettings
 from app.settings.smtp import SmtpSettings
+from app.settings.storms import StormSettings
 from app.settings.telemetry import TelemetrySettings
 
 
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="Webhook intake.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="What tenants and sources may send.")
     smtp: SmtpSettings = Field(default_factory=SmtpSettings, description="Receiving mail.")
+    storms: StormSettings = Field(default_factory=StormSettings, description="Alert storms.")
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="Keys and egress.")
     remediation: RemediationSettings = Field(default_factory=RemediationSettings, description="Runbooks.")
     enhancement: EnhancementSettings = Field(default_factory=EnhancementSettings, description="Ticket enhancement.")

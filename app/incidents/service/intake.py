@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app.core.actor import Actor, ActorKind
+from app.core.breath import Breath
 from app.core.events import emit
 from app.core.ids import AlertId, DeliveryId, IncidentId, new_id
 from app.db.tenancy import TenantSession
@@ -67,7 +68,10 @@ async def apply_deliveries(
     A transaction that applies more than once can meet another one that does so in a different order and be chosen as
     the victim of a deadlock; one call with everything cannot.
     """
-    signals = [to_signals(source, delivered) for delivered in deliveries]
+    signals, breath = [], Breath()
+    for delivered in deliveries:
+        signals.append(to_signals(source, delivered))
+        await breath.take()
     flat = [signal for batch in signals for signal in batch]
     if not flat:
         return [[] for _ in deliveries]

@@ -61,6 +61,16 @@ _LOAD = text(
     " for update skip locked"
 )
 _FINISH = text("""
+with used as (
+  insert into intake_usage as u (tenant_id, source_id, minute, alerts)
+  select :tenant_id, cast(:source_id as uuid), date_trunc('minute', clock_timestamp()), cast(:alerts as bigint)
+  where cast(:alerts as bigint) > 0
+  on conflict (tenant_id, source_id) do update set
+    alerts_before = case excluded.minute - u.minute
+      when interval '0' then u.alerts_before when interval '1 minute' then u.alerts else 0 end,
+    alerts = case when excluded.minute = u.minute then u.alerts else 0 end + excluded.alerts,
+    minute = excluded.minute
+)
 update deliveries d set state = f.state, reason = f.reason, detail = f.detail, result = cast(f.result as jsonb),
   processed_at = :now, job_id = :job_id
 from unnest(cast(:ids as uuid[]), cast(:states as text[]), cast(:reasons as text[]), cast(:details as text[]),
@@ -106,8 +116,23 @@ async def count_attempt(session: TenantSession, *, delivery_id: UUID) -> int | N
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-async def finish(session: TenantSession, findings: Sequence[Finding], *, job_id: UUID, now: datetime) -> None:
-    """This will write what became of the deliveries, in one statement."""
+async def finish(
+    session: TenantSession,
+    findings: Sequence[Finding],
+    *,
+    job_id: UUID,
+    now: datetime,
+    used: tuple[UUID, int] | None = None,
+) -> None:
+    """This will write what became of the deliveries, in one statement.
+
+    Args:
+        session: The tenant transaction; it should end soon after.
+        findings: At least one.
+        job_id: Which job found it.
+        now: When.
+        used: Their source and how many alerts they brought, for its limit.
+    """
     ids = [finding.delivery_id for finding in findings]
     await session.execute(
         _FINISH,
@@ -118,6 +143,8 @@ async def finish(session: TenantSession, findings: Sequence[Finding], *, job_id:
             "last": max(ids),
             "now": now,
             "job_id": job_id,
+            "source_id": used[0] if used is not None else None,
+            "alerts": used[1] if used is not None else 0,
             "ids": ids,
             "states": [finding.state.value for finding in findings],
             "reasons": [finding.reason for finding in findings],

@@ -18,7 +18,8 @@ T = TypeVar("T")
 # One round trip for the whole batch. A known key is "updated" rather than skipped, because only then does RETURNING
 # tell whose it is, also when the other process committed it a moment ago; an expired one starts anew. Keys are taken
 # in order, so two processes with the same requests wait for each other instead of dead-locking. The job is inserted
-# only where something new was accepted, and not at all while one waits to be begun.
+# only where something new was accepted, and not at all while one waits to be begun, or while the shard's backlog is worked
+# off: whoever has a backlog would otherwise always have a job in front of those that have none.
 _STORE = """
 with input as (
   select * from unnest(
@@ -51,6 +52,13 @@ with input as (
   select $1::uuid, ($16::uuid[])[s.shard + 1], 'ingest.drain_intake', 'intake',
     jsonb_build_object('shard', s.shard), 'shard:' || s.shard, true, $17::integer
   from (select distinct shard from stored where state = 'accepted' order by shard) s
+  where not exists (
+    select 1 from jobs b where b.tenant_id = $1::uuid and b.kind = 'ingest.drain_backlog'
+      and b.unique_key = 'shard:' || s.shard and b.state in ('scheduled', 'published')
+  ) and not exists (
+    select 1 from jobs b where b.tenant_id = $1::uuid and b.state = 'running' and b.kind = 'ingest.drain_backlog'
+      and b.unique_key = 'shard:' || s.shard
+  )
   on conflict do nothing returning id
 )
 select k.source_id, k.replay_key, k.delivery_id, k.body_sha256, (select count(*) from job) as jobs from keys k

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from app.core.breath import Breath
 from app.core.ids import DeliveryId
 from app.db.tenancy import TenantSession
-from app.incidents.schemas import AlertEvent, AppliedAlert
+from app.incidents.schemas import AlertEvent, AppliedAlert, StormRule
 from app.incidents.service import Delivered, apply_deliveries
 from app.ingest.contract import Events, ParseError
 from app.ingest.models import SourceRow
@@ -38,20 +39,31 @@ class _Parsed:
 
 
 async def process(
-    session: TenantSession, deliveries: Sequence[ClaimedDelivery], *, job_id: UUID, now: datetime
+    session: TenantSession,
+    deliveries: Sequence[ClaimedDelivery],
+    *,
+    job_id: UUID,
+    now: datetime,
+    storm: StormRule | None = None,
 ) -> list[Finding]:
     """This will process locked deliveries of one source in the caller's transaction.
 
     What the content does not allow is a finding, ``rejected`` with its reason; whatever is raised is nobody's fault.
     """
-    source = await find_source(session, source_id=deliveries[0].source_id)
-    parsed = [_parse(source, delivery) for delivery in deliveries]
+    source_id = deliveries[0].source_id
+    source = await find_source(session, source_id=source_id)
+    parsed = []
+    breath = Breath()
+    for delivery in deliveries:
+        parsed.append(_parse(source, delivery))
+        await breath.take()
     understood = [entry for entry in parsed if entry.rejected is None]
-    applied = iter(await _apply(session, source, understood, now) if source is not None and understood else [])
+    applied = iter(await _apply(session, source, understood, now, storm) if source is not None and understood else [])
     findings = [
         _rejected(entry) if entry.rejected is not None else _processed(entry, next(applied)) for entry in parsed
     ]
-    await repository.finish(session, findings, job_id=job_id, now=now)
+    alerts = sum(len(entry.events) for entry in understood)
+    await repository.finish(session, findings, job_id=job_id, now=now, used=(source_id, alerts))
     return findings
 
 
@@ -84,7 +96,11 @@ def _parse(source: SourceRow | None, delivery: ClaimedDelivery) -> _Parsed:
 
 
 async def _apply(
-    session: TenantSession, source: SourceRow, understood: Sequence[_Parsed], now: datetime
+    session: TenantSession,
+    source: SourceRow,
+    understood: Sequence[_Parsed],
+    now: datetime,
+    storm: StormRule | None,
 ) -> list[list[AppliedAlert]]:
     delivered = [
         Delivered(
@@ -100,7 +116,7 @@ async def _apply(
     first, *others = [entry.delivery.traceparent for entry in understood]
     links = [current_traceparent(), *others]
     with span_from(first, "ingest.apply", links=links, attributes={"tocsin.deliveries": len(understood)}):
-        return await apply_deliveries(session, source=source_facts(source), deliveries=delivered, now=now)
+        return await apply_deliveries(session, source=source_facts(source, storm=storm), deliveries=delivered, now=now)
 
 
 def _rejected(entry: _Parsed) -> Finding:

@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 import orjson
 
 from app.core.ids import SourceId, new_id
-from app.incidents.schemas import Severity, SourceFacts
+from app.incidents.schemas import Severity, SourceFacts, StormRule
 from app.ingest.contract import FORM, AlertSource
 from app.ingest.models import SourceRow
+from app.ingest.rules.storms import own_rule
 from app.ingest.schemas import SourceView
 from app.ingest.sources import get_source as get_kind
-from app.net.signing import CompiledProfile, Kind, get_profile, secret_query, sign
+from app.net.signing import CompiledProfile, secret_query, sign, slug_and_strength
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,18 @@ class CreatedSource:
     """
 
     source: SourceView
+    profile: CompiledProfile
     secret: str | None
     url_path: str
 
     def first_request(self, *, now: datetime) -> FirstRequest | None:
         """This will return a first delivery, signed; None where only the sender itself can sign."""
-        profile = get_profile(self.source.profile)
-        if self.secret is None or profile.kind is Kind.ED25519:
+        if self.secret is None:
             return None
         kind = get_kind(self.source.kind)
         body = example_body(kind)
         path = self.url_path.partition("?")[0]
-        headers = sign(profile, self.secret, body, now, f"first-{new_id().hex[-12:]}", path=path)
+        headers = sign(self.profile, self.secret, body, now, f"first-{new_id().hex[-12:]}", path=path)
         return FirstRequest(self.url_path, (("content-type", kind.example_type), *headers), body)
 
     def curl(self, *, public_url: str, now: datetime) -> str:
@@ -76,13 +77,12 @@ class CreatedSource:
 def view(row: SourceRow) -> SourceView:
     """This will return the source as its tenant may see it."""
     shown = SourceView.model_validate(row)
-    return shown.model_copy(
-        update={"url_path": f"/in/{row.public_id}", "strength": get_profile(row.profile).strength.value}
-    )
+    slug, strength = slug_and_strength(row.profile)
+    return shown.model_copy(update={"url_path": f"/in/{row.public_id}", "profile": slug, "strength": strength.value})
 
 
-def source_facts(row: SourceRow) -> SourceFacts:
-    """This will return what the incidents need to know of a source."""
+def source_facts(row: SourceRow, *, storm: StormRule | None = None) -> SourceFacts:
+    """This will return what the incidents need to know of a source; its own thresholds go over those of ``storm``."""
     own = {word: Severity(value) for word, value in row.severity_map.items()}
     return SourceFacts(
         id=SourceId(row.id),
@@ -92,6 +92,7 @@ def source_facts(row: SourceRow) -> SourceFacts:
         default_severity=Severity(row.default_severity),
         group_by=tuple(str(label) for label in row.group_by),
         resolve_timeout_s=row.resolve_timeout_s,
+        storm=own_rule(row.limits, otherwise=storm),
     )
 
 
@@ -99,4 +100,6 @@ def created(row: SourceRow, profile: CompiledProfile, secret: str | None) -> Cre
     """This will put a row and its new secret together, the URL as its profile needs it."""
     query = secret_query(profile, secret) if secret is not None else ""
     path = f"/in/{row.public_id}"
-    return CreatedSource(source=view(row), secret=secret, url_path=f"{path}?{query}" if query else path)
+    return CreatedSource(
+        source=view(row), profile=profile, secret=secret, url_path=f"{path}?{query}" if query else path
+    )
