@@ -18,6 +18,7 @@ from app.ingest.hot import openapi_path_item
 ROUTERS = (
     "app.auth.endpoints",
     "app.ingest.endpoints",
+    "app.ingest.verification.endpoints",
     "app.ingest.receipts.endpoints",
     "app.ingest.replays.endpoints",
     "app.ingest.trials.endpoints",

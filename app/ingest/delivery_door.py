@@ -18,7 +18,7 @@ from app.ingest.answers import Answer
 from app.ingest.bodies import TooLarge, gunzip
 from app.ingest.group_commit import GroupCommit
 from app.ingest.known_sources import KnownSource
-from app.ingest.refusals import RefusalCounter
+from app.ingest.refusals import RefusalCounter, Seen
 from app.ingest.rules.requests import accepts_type
 from app.ingest.schemas import Intake, Stored
 from app.net.signing import SignedRequest, Verified
@@ -68,6 +68,9 @@ class DeliveryDoor:
         if fault is not None:
             self._note(source, fault)
             return answers.not_text(stored.receipt_id)
+        if stored.conflicts_with is not None:
+            # Kept, both of them; but one signed id for two bodies is a sender's mistake, or a stolen secret.
+            self._note(source, "replay_conflict", request)
         return answers.accepted(source.profile.responses.ok, stored.receipt_id, duplicate=stored.duplicate)
 
     async def store(
@@ -150,8 +153,9 @@ class DeliveryDoor:
         await failpoint("ingest.after_commit")
         return stored
 
-    def _note(self, source: KnownSource, reason: str) -> None:
-        self._refusals.note(source.tenant_id, source.source_id, reason)
+    def _note(self, source: KnownSource, reason: str, request: SignedRequest | None = None) -> None:
+        seen = Seen(len(request.body), request.headers, source.id_headers) if request is not None else None
+        self._refusals.note(source.tenant_id, source.source_id, reason, seen=seen)
 
 
 def _wanted(headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None, str | None]:

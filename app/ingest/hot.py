@@ -30,15 +30,14 @@ from app.ingest.dropin.doors import dropin_doors
 from app.ingest.heartbeats.door import HeartbeatDoor
 from app.ingest.known_sources import KnownSource, KnownSources, NobodysCaps
 from app.ingest.openapi import openapi_path_item
-from app.ingest.proofs import Proofs
+from app.ingest.proofs import Proofs, remote_keys
 from app.ingest.refusals import RefusalCounter, Seen
 from app.ingest.rules.limits import Limited
 from app.ingest.schemas import SourceState
 from app.ingest.turned_away import TurnedAway
 from app.net.keyring import KeyRing
-from app.net.outbound import OutboundHttp
 from app.net.signing import Kind, Refused, SignedRequest, Strength, Verified, dummy_verify, verify
-from app.net.signing.remote_keys import KeysUnavailable, RemoteKeys, fetch_with
+from app.net.signing.remote_keys import KeysUnavailable
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
 
@@ -92,8 +91,7 @@ class IngestApp:
         self._counters: dict[str, Counter] = {}
         self._verified = {strength: VERIFIED.labels(strength.value) for strength in Strength}
         self._origin = settings.public_url.rstrip("/")
-        keys = RemoteKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
-        self._proofs = Proofs(keys, settings)
+        self._proofs = Proofs(remote_keys(resources), settings)
         self._requests = 0
         self._bytes = 0
         self._arriving = Arriving(settings.max_inflight_bytes)

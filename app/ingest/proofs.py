@@ -6,15 +6,18 @@ Kept apart from the route, which does most of its work without any of it.
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import MutableMapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from app.core.resources import Resources
 from app.ingest.known_sources import KnownSource
+from app.net.outbound import OutboundHttp
 from app.net.signing import RefusalReason, Refused, ShownCertificate, SignedRequest, Verified
 from app.net.signing.certificates import MAX_HEADER_BYTES, read_header
 from app.net.signing.format import Kind
-from app.net.signing.remote_keys import RemoteKeys
+from app.net.signing.remote_keys import RemoteKeys, fetch_with
 from app.settings.ingest import IngestSettings
 
 Scope = MutableMapping[str, Any]
@@ -47,6 +50,16 @@ class Proofs:
     async def aclose(self) -> None:
         """This will give up what is being fetched."""
         await self._keys.aclose()
+
+
+def remote_keys(resources: Resources) -> RemoteKeys:
+    """This will return the process's published keys: one memory for the route and for trials."""
+    try:
+        return resources.get(RemoteKeys)
+    except LookupError:
+        made = RemoteKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
+        resources.provide(RemoteKeys, made)
+        return made
 
 
 class CertificateHeader:

@@ -75,7 +75,8 @@ async def test_the_secret_is_shown_once(api: httpx.AsyncClient, tokens: Tokens) 
     ("changes", "status", "code"),
     [
         ({"kind": "pager"}, 422, "source.unknown_kind"),
-        ({"profile": "none"}, 404, "signing.profile_not_found"),
+        ({"profile": "nobodys"}, 404, "signing.profile_not_found"),
+        ({"profile": "none"}, 422, "signing.secret_not_generated"),
         ({"secret": "short"}, 422, "signing.invalid_secret"),
         ({"secret": "whsec_"}, 422, "signing.invalid_secret"),
         ({"config": {"title": "sum("}}, 422, "source.config_invalid"),

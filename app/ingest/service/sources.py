@@ -19,6 +19,7 @@ from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import Severity
 from app.ingest.contract import SenderKey
+from app.ingest.faults import first_fault
 from app.ingest.models import SourceRefusalRow, SourceRow, SourceSecretRow
 from app.ingest.repository import sources as repository
 from app.ingest.repository.profiles import profile_of_source
@@ -27,14 +28,7 @@ from app.ingest.schemas import SourceState, SourceView
 from app.ingest.service.shown import CreatedSource, created, view
 from app.ingest.sources import get_source as get_kind
 from app.net.keyring import KeyRing
-from app.net.signing import (
-    CompiledProfile,
-    InvalidSecret,
-    generate_secret,
-    get_profile,
-    stored_form,
-    validate_secret,
-)
+from app.net.signing import CompiledProfile, InvalidSecret, generate_secret, get_profile, stored_form, validate_secret
 
 
 class SourceNotFound(NotFound):
@@ -219,9 +213,7 @@ def checked_config(model: type[BaseModel], config: Mapping[str, Any]) -> dict[st
     try:
         return model.model_validate(config).model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SourceConfigInvalid(f"{where or 'config'}: {first['msg']}") from None
+        raise SourceConfigInvalid(first_fault(error)) from None
 
 
 async def _record(
@@ -255,7 +247,7 @@ async def add_secret(
 ) -> str | None:
     """This will make a source's secret, or take the given one, and return it where it may be shown."""
     key = _key_of(row, profile)
-    text = given if given is not None else key.make() if key is not None else generate_secret(profile)
+    text = given if given is not None else _new_secret(row, profile, key)
     validate_secret(profile, text)
     if key is not None and key.pattern.fullmatch(text) is None:
         raise InvalidSecret(f"senders of this kind take for a key {key.says} only")
@@ -280,6 +272,13 @@ def _key_of(row: SourceRow, profile: CompiledProfile) -> SenderKey | None:
     """What the sender's key must look like; a profile other than the kind's own has the sender come by the address."""
     of_kind = get_kind(row.kind)
     return of_kind.key if profile.slug == of_kind.profile else None
+
+
+def _new_secret(row: SourceRow, profile: CompiledProfile, key: SenderKey | None) -> str:
+    of_kind = get_kind(row.kind)
+    of_its_own = of_kind.make_secret if profile.slug == of_kind.profile else None
+    make = key.make if key is not None else of_its_own
+    return make() if make is not None else generate_secret(profile)
 
 
 def _new_public_id() -> str:

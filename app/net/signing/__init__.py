@@ -6,7 +6,7 @@ over its raw bytes; ``load_secret`` prepares what the key ring decrypted.
 
 from app.net.signing.checks import CompiledProfile
 from app.net.signing.compiler import compile_profile, dummy_verify, verify
-from app.net.signing.custom import CUSTOM_SLUG, load_custom, profile_of
+from app.net.signing.custom import CUSTOM_SLUG, custom_slug, load_custom, profile_of, slug_and_strength
 from app.net.signing.format import Kind
 from app.net.signing.keys import (
     InvalidSecret,
@@ -46,6 +46,7 @@ __all__ = [
     "Strength",
     "Verified",
     "compile_profile",
+    "custom_slug",
     "dummy_verify",
     "generate_secret",
     "get_profile",
@@ -57,6 +58,7 @@ __all__ = [
     "secret_query",
     "shipped_profiles",
     "sign",
+    "slug_and_strength",
     "stored_form",
     "validate_secret",
     "verify",

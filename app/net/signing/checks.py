@@ -35,6 +35,7 @@ MAX_CURVE_SIGNATURES: Final = 2
 
 CURVE_TRIES: Final = MAX_ACTIVE * MAX_CURVE_SIGNATURES
 
+_SHARED_KINDS: Final = frozenset({Kind.HMAC, Kind.TOKEN, Kind.BASIC, Kind.URL_SECRET})
 _NOBODYS_KEY: Final = secrets.token_bytes(32)
 _NOBODYS_SIGNATURE: Final = bytes(64)
 
@@ -75,6 +76,11 @@ class CompiledProfile:
     profile: Profile
     check: Check = field(repr=False)
     remote: RemoteCheck | None = field(default=None, repr=False)
+
+    @property
+    def hands_out_secret(self) -> bool:
+        """True: what a source holds is a secret that its sender must be given; else it came from there, or is none."""
+        return self.profile.kind in _SHARED_KINDS
 
     @property
     def is_local(self) -> bool:

@@ -16,9 +16,10 @@ from app.net.signing.compiler import compile_profile
 from app.net.signing.format import Kind
 from app.net.signing.profile import InvalidProfile, Profile, parse_profile
 from app.net.signing.shipped import get_profile, shipped_profiles
+from app.net.signing.verdicts import Strength
 
 CUSTOM_SLUG: Final = "custom"
-"""What ``sources.profile`` says where the source has a profile of its own."""
+"""What ``sources.profile`` says where the source has a profile of its own, with its strength: ``custom:signed``."""
 
 MAX_DOCUMENT_BYTES: Final = 65_536
 MAX_VECTORS: Final = 20
@@ -34,9 +35,24 @@ def profile_of(slug: str, document: object = None) -> CompiledProfile:
         ProfileNotFound: There is no such slug.
         InvalidProfile: The document does not load.
     """
-    if slug != CUSTOM_SLUG:
+    if slug.partition(":")[0] != CUSTOM_SLUG:
         return get_profile(slug)
     return load_custom(orjson.loads(document) if isinstance(document, str | bytes) else document)
+
+
+def custom_slug(profile: CompiledProfile) -> str:
+    """This will return what ``sources.profile`` says of a source with this profile of its own."""
+    return f"{CUSTOM_SLUG}:{profile.strength.value}"
+
+
+def slug_and_strength(slug: str) -> tuple[str, Strength]:
+    """This will take ``sources.profile`` apart, without the document behind it.
+
+    Raises:
+        ProfileNotFound: There is no such shipped profile.
+    """
+    name, _, strength = slug.partition(":")
+    return (name, Strength(strength)) if name == CUSTOM_SLUG else (slug, get_profile(slug).strength)
 
 
 def load_custom(document: object) -> CompiledProfile:
@@ -52,6 +68,8 @@ def load_custom(document: object) -> CompiledProfile:
         text = orjson.dumps(dict(document), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, RecursionError):
         raise InvalidProfile("a profile is plain JSON") from None
+    if b"\\u0000" in text:
+        raise InvalidProfile("a profile holds no NUL characters")
     if len(text) > MAX_DOCUMENT_BYTES:
         raise InvalidProfile(f"a profile has at most {MAX_DOCUMENT_BYTES} bytes")
     return _compiled(text)

@@ -17,7 +17,7 @@ from app.core.errors import Invalid
 from app.net.signing.checks import CompiledProfile
 from app.net.signing.format import KeySpec, Kind
 from app.net.signing.mtls_check import CONSENT
-from app.net.signing.pins import InvalidPin, read_pins
+from app.net.signing.pins import InvalidPin, describe_pin, read_pins
 from app.net.signing.profile import DIGESTED_KINDS, SIGNING_KINDS, Profile
 from app.net.signing.verdicts import Secret
 
@@ -108,8 +108,8 @@ def generate_secret(profile: CompiledProfile) -> str:
     Raises:
         SecretNotGenerated: It must come from the sender, see ``describe_secret``.
     """
-    if profile.kind in (Kind.ED25519, Kind.PLUGIN, Kind.NONE) or profile.profile.is_pinned:
-        raise SecretNotGenerated
+    if not profile.hands_out_secret:
+        raise SecretNotGenerated(f"give as the secret {describe_secret(profile)}")
     raw = secrets.token_bytes(_GENERATED_BYTES)
     if profile.kind is Kind.BASIC:
         return f"tocsin:{secrets.token_urlsafe(_GENERATED_BYTES)}"
@@ -121,6 +121,17 @@ def generate_secret(profile: CompiledProfile) -> str:
     else:
         text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     return spec.strip_prefix + text
+
+
+def describe_secret(profile: CompiledProfile) -> str:
+    """This will say what a source of this profile holds, and in which words."""
+    if profile.hands_out_secret:
+        return "a random secret that we make, or yours of at least 24 bytes"
+    if profile.profile.is_pinned:
+        return f"whom to believe: {describe_pin(profile.profile)}"
+    if profile.kind is Kind.NONE:
+        return f"the words {CONSENT}: everybody who has the URL can send"
+    return "the sender's public key" if profile.kind is Kind.ED25519 else "the sender's own token"
 
 
 def decode_key(profile: Profile, text: str) -> bytes:

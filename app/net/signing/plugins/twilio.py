@@ -73,7 +73,7 @@ def _read(request: SignedRequest, found: dict[bytes, bytes]) -> tuple[list[bytes
         return MISSING
     if len(signature) != _SIGNATURE_CHARS:
         return MALFORMED
-    fields = _signed_fields(request)
+    fields = signed_fields(request)
     return fields if isinstance(fields, Refused) else ([url + fields for url in urls(request)], signature)
 
 
@@ -98,7 +98,7 @@ def urls(request: SignedRequest) -> list[bytes]:
     return [f"{parts.scheme}://{name}".encode("utf-8", "replace") + path + query for name in hosts]
 
 
-def _signed_fields(request: SignedRequest) -> bytes | Refused:
+def signed_fields(request: SignedRequest) -> bytes | Refused:
     """This will return what is signed behind the URL: the form's fields, or nothing where the URL vouches for the body."""
     try:
         query = dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
