@@ -21,6 +21,8 @@ import workers
 from app.api import create_api
 from app.core.errors import TocsinError
 from app.http.problem import FRAME_CODES, VALIDATION_CODE, status_of
+from app.ingest.sources import all_sources
+from app.net.signing import Strength, get_profile, shipped_profiles
 from app.observability.metrics import DECLARED
 from app.settings import Settings
 from app.wiring import build_resources
@@ -137,6 +139,51 @@ def api_page() -> str:
     return "\n".join(lines)
 
 
+def sources_page() -> str:
+    """This will describe every kind of source: what it sends, how it is verified, and where that is documented."""
+    lines = ["# Kinds of sources", "", NOTE, ""]
+    lines += textwrap.wrap(
+        "What `tocsin source create` and `POST /v1/sources` take as `kind`. The profile is what a new source gets unless it asks"
+        " for another; [profiles](profiles.md) says what each proves. Each kind was written from the vendor's page that is"
+        " named.",
+        120,
+    )
+    lines += ["", "| Kind | Sender | Profile | Proves | Written from |", "|---|---|---|---|---|"]
+    kinds = sorted(all_sources().values(), key=lambda kind: kind.slug)
+    for kind in kinds:
+        strength = get_profile(kind.profile).strength.value
+        document = f"[{kind.document_date}]({kind.document})"
+        lines.append(
+            f"| [`{kind.slug}`](#{kind.slug}) | {_cell(kind.title)} | `{kind.profile}` | {strength} | {document} |"
+        )
+    for kind in kinds:
+        lines += ["", f"## {kind.slug}", "", *textwrap.wrap(kind.setup, 120)]
+    return "\n".join(lines) + "\n"
+
+
+def profiles_page() -> str:
+    """This will describe every signature profile, strongest first, and the senders that can use it."""
+    lines = ["# Signature profiles", "", NOTE, ""]
+    lines += textwrap.wrap(
+        "How a request proves who sent it. From the strongest to the weakest: "
+        + ", ".join(f"`{strength.value}`" for strength in Strength)
+        + ". A sender that can do several should use the first of them.",
+        120,
+    )
+    order = {strength: place for place, strength in enumerate(Strength)}
+    profiles = sorted(shipped_profiles().values(), key=lambda profile: (order[profile.strength], profile.slug))
+    lines += ["", "| Profile | What it is | Proves | Described in |", "|---|---|---|---|"]
+    for compiled in profiles:
+        told = compiled.profile
+        lines.append(
+            f"| [`{told.slug}`](#{told.slug}) | {_cell(told.title)} | {compiled.strength.value} | {_cell(told.source)} |"
+        )
+    for compiled in profiles:
+        lines += ["", f"## {compiled.slug}", ""]
+        lines += [f"- **{sender.name}**: {sender.setup}" for sender in compiled.profile.senders]
+    return "\n".join(lines) + "\n"
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
@@ -149,6 +196,8 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics_page(),
         "problems.md": problems_page(),
         "api.md": api_page(),
+        "sources.md": sources_page(),
+        "profiles.md": profiles_page(),
     }
 
 
