@@ -1,10 +1,10 @@
-"""ElastAlert 2: what its alerters ``http_post2`` and ``http_post`` send, one match in each request.
+"""ElastAlert 2: what its alerters ``post2`` and ``post`` send, one match in each request.
 
 Source: ElastAlert 2 documentation, "HTTP POST 2" and "HTTP POST", and ``HTTPPost2Alerter`` of 2.28, read 2026-11. The
 body is the match's document with ``num_hits`` and ``num_matches``; nothing in it names the rule, so the rule adds the
 object ``tocsin``::
 
-    alert: [http_post2]
+    alert: [post2]
     http_post2_url: https://tocsin.example/in/<the source's address>
     http_post2_headers: {Authorization: "Bearer <secret>"}
     http_post2_all_values: true
@@ -12,8 +12,8 @@ object ``tocsin``::
       tocsin:
         rule: Failed logins
         severity: critical
-        key: "{{ _data['user.name'] }}"
-        title: "Failed logins of {{ _data['user.name'] }}"
+        key: "{{ user.name }}"
+        title: "Failed logins of {{ user.name }}"
 
 ``key`` tells the alerts of one rule apart, ``status: resolved`` in a second rule ends one, ``labels`` may hold more.
 """
@@ -137,7 +137,7 @@ SOURCE = AlertSource(
     },
     document="https://elastalert2.readthedocs.io/en/latest/alerts.html#http-post-2",
     document_date="2026-11-21",
-    setup='In the rule: alert: [http_post2], http_post2_url: the address, http_post2_headers: {Authorization: "Bearer '
+    setup='In the rule: alert: [post2], http_post2_url: the address, http_post2_headers: {Authorization: "Bearer '
     '<secret>"}, http_post2_all_values: true and http_post2_payload: {tocsin: {rule: <its name>, severity: critical, key: '
     "<what tells its alerts apart>}}. ElastAlert never says that something is over: an alert that matches no more is "
     "resolved after an hour, or by a second rule that sends status: resolved with the same rule and key.",
