@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deliveries": ("app.cli.deliveries", "List deliveries, read those that came to nothing, and try them again."),
     "incidents": ("app.cli.incidents", "List incidents and read the history of one."),
     "heartbeat": ("app.cli.heartbeats", "Expect to hear of something; a missed beat opens an alert."),
+    "smtp": ("app.cli.smtp", "Receive mail for email sources until stopped."),
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),
     "audit": ("app.cli.audit", "Prove that the audit trail is whole."),
     "db": ("app.cli.db", "Database roles and migrations."),

@@ -75,34 +75,32 @@ def add(
 ) -> None:
     """Connect a sender: shows the URL, the secret, where they go, and a line that sends a first alert."""
     of_kind = kind_named(kind) if kind is not None else _ask_kind()
-    wanted = name if name is not None else _ask_name(of_kind) if kind is None else of_kind.title
-    settings = parse_config(config)
-
-    async def work(begin: Begin) -> tuple[CreatedSource, ReceiptEffects | None]:
-        from app.ingest import service
-
-        async with begin() as session:
-            created = await service.create_source(
-                session,
-                keyring=keyring(),
-                kind=of_kind.slug,
-                name=wanted,
-                profile=profile,
-                config=settings,
-                secret=secret,
-                group_by=group_by or [],
-                actor=ACTOR,
-                now=now(),
-            )
-        _print(created, of_kind, public_url(url), as_json=as_json, at=now())
-        return created, await _send_and_follow(begin, created, public_url(url)) if send_test else None
-
-    _, followed = run_in_tenant(tenant, work)
+    wanted = {
+        "kind": of_kind.slug,
+        "name": name if name is not None else _ask_name(of_kind) if kind is None else of_kind.title,
+        "profile": profile,
+        "config": parse_config(config),
+        "secret": secret,
+        "group_by": group_by or [],
+    }
+    base = public_url(url)
+    followed = run_in_tenant(tenant, lambda begin: _connect(begin, of_kind, wanted, base, as_json, send_test))
     if followed is not None:
         from app.cli.receipts import exit_status, show
 
         show(followed)
         raise typer.Exit(exit_status(followed))
+
+
+async def _connect(
+    begin: Begin, kind: AlertSource, wanted: dict[str, Any], base: str, as_json: bool, send_test: bool
+) -> ReceiptEffects | None:
+    from app.ingest import service
+
+    async with begin() as session:
+        created = await service.create_source(session, keyring=keyring(), actor=ACTOR, now=now(), **wanted)
+    _print(created, kind, base, as_json=as_json, at=now())
+    return await _send_and_follow(begin, created, base) if send_test else None
 
 
 def kind_named(slug: str) -> AlertSource:
@@ -181,6 +179,7 @@ def _print(created: CreatedSource, kind: AlertSource, base: str, *, as_json: boo
             "profile": created.source.profile,
             "url": f"{base}{created.url_path}",
             "secret": created.secret,
+            "address": _address(created),
             "setup": kind.setup,
             "curl": line or None,
         }
@@ -190,6 +189,7 @@ def _print(created: CreatedSource, kind: AlertSource, base: str, *, as_json: boo
     typer.echo(f"url     {base}{created.url_path}")
     if created.secret is not None:
         typer.echo(f"secret  {created.secret}    shown this once")
+    show_address(created)
     typer.echo(f"proof   {created.source.profile}: {created.source.strength}")
     typer.echo(f"\nAt the sender: {kind.setup}" if kind.setup else "")
     if kind.document:
@@ -199,6 +199,23 @@ def _print(created: CreatedSource, kind: AlertSource, base: str, *, as_json: boo
         typer.echo("The answer holds a receipt_id: 'tocsin receipt <receipt_id> --wait' follows it to the incident.")
     else:
         typer.echo("\nOnly the sender itself can sign for this profile: let it send a test.")
+
+
+def show_address(created: CreatedSource) -> None:
+    """This will print where to mail to, for a source that takes mail."""
+    from app.settings import Settings
+
+    address, smtp = _address(created), Settings().smtp
+    if address is not None:
+        port = f"    (SMTP port {smtp.public_port})" if smtp.public_port is not None else ""
+        typer.echo(f"mail to {address}{port}")
+
+
+def _address(created: CreatedSource) -> str | None:
+    from app.ingest.service import mail_address
+    from app.settings import Settings
+
+    return mail_address(created, Settings().smtp)
 
 
 def _show_kind(kind: AlertSource) -> None:

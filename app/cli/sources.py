@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.first_steps import add, keyring, kinds, parse_config, public_url
+from app.cli.first_steps import add, keyring, kinds, parse_config, public_url, show_address
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.cli.previews import preview
 from app.cli.transactions import safe
 from app.cli.trials import try_candidate
 from app.db.tenancy import TenantSession
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(kinds)
 app.command()(add)
 app.command("try")(try_candidate)
+app.command()(preview)
 
 SourceId = Annotated[UUID, typer.Argument(help="The source's id.")]
 
@@ -115,6 +117,7 @@ def _show_secret(created: CreatedSource) -> None:
     typer.echo(f"url     {base}{created.url_path}")
     if created.secret is not None:
         typer.echo(f"secret  {created.secret}    shown this once")
+    show_address(created)
     line = created.curl(public_url=base, now=now())
     if line:
         typer.echo(f"try it  {line}")

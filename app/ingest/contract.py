@@ -152,6 +152,7 @@ class AlertSource:
         document: The vendor's page that describes the payload.
         document_date: When it was read or revised, ``2026-11`` or ``2026-11-21``.
         setup: A few sentences for the tenant: where in the sender to put the address and the credential.
+        make_secret: Makes the secret where the profile's own kind would not fit into what the sender can write.
         key: For senders that were made for another service (``app/ingest/dropin``); its secret is then such a key.
     """
 
@@ -172,6 +173,7 @@ class AlertSource:
     document: str = ""
     document_date: str = ""
     setup: str = ""
+    make_secret: Callable[[], str] | None = None
     key: SenderKey | None = None
 
 

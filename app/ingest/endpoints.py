@@ -32,7 +32,7 @@ from app.settings import Settings
 router = APIRouter(prefix="/v1", tags=["ingest"])
 
 # The address may carry the secret too, and the sample line is signed with it.
-SHOWN_ONCE = frozenset({"secret", "url", "curl"})
+SHOWN_ONCE = frozenset({"secret", "url", "curl", "address"})
 
 
 @router.post(
@@ -155,4 +155,5 @@ def _with_secret(created: service.CreatedSource, resources: Resources, now: Now)
         secret=created.secret,
         url=f"{public_url}{created.url_path}",
         curl=created.curl(public_url=public_url, now=now),
+        address=service.mail_address(created, resources.get(Settings).smtp),
     )

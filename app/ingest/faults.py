@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncpg
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+
+def first_fault(error: ValidationError) -> str:
+    """This will say which setting of a source is wrong first, and why."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or 'config'}: {first['msg']}"
 
 
 def name_of(error: BaseException) -> str:

@@ -130,6 +130,7 @@ class CreatedSourceView(BaseModel):
     secret: str | None = Field(description="Null where the sender makes the key and you gave us its public half.")
     url: str | None = Field(description="Where to send to; with the secret in it for senders that cannot sign.")
     curl: str | None = Field(description="A line that sends a first delivery.")
+    address: str | None = Field(None, description="Where to mail to, for a source that takes mail.")
 
 
 class SourceCreate(BaseModel):

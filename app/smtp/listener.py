@@ -11,6 +11,7 @@ import time
 from app.core.clock import Clock
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.ingest.admission import Admission
 from app.ingest.bodies import Arriving
 from app.ingest.known_sources import KnownSources
 from app.ingest.refusals import RefusalCounter
@@ -44,7 +45,10 @@ class Listener:
         sources = KnownSources(
             database=database, keyring=resources.get(KeyRing), settings=ingest, monotonic=time.monotonic
         )
-        self.recipients = Recipients(sources=sources, refusals=self._refusals, clock=clock)
+        self.admission = Admission(resources)
+        self.recipients = Recipients(
+            sources=sources, refusals=self._refusals, clock=clock, limited=self.admission.refusal
+        )
         self.door = MailDoor(resources)
         self.reader = MailReader(
             max_bytes=self.settings.max_message_bytes, arriving=Arriving(self.settings.max_inflight_bytes)
@@ -82,6 +86,7 @@ class Listener:
         for connection in self._connections():
             connection.hang_up(CLOSING)
         await self.door.drain()
+        await self.admission.aclose()
         await self._refusals.aclose()
 
     def _connections(self) -> list[Connection]:

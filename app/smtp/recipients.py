@@ -5,12 +5,15 @@ A wrong secret, a source of another kind and an address that is none cost the sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
+from app.ingest.admission import LIMITED
 from app.ingest.known_sources import KnownSource, KnownSources
 from app.ingest.refusals import RefusalCounter
+from app.ingest.rules.limits import Limited
 from app.ingest.schemas import SourceState
 from app.net.signing import Kind, SignedRequest, Verified, dummy_verify, verify
 from app.smtp.addresses import Claim, read_claim
@@ -26,13 +29,22 @@ class Refusal(Enum):
     GONE = "gone"
     PAUSED = "paused"
     UNAVAILABLE = "unavailable"
+    LIMITED = "limited"
 
 
 class Recipients:
     """Judges addresses with the process's memory of sources."""
 
-    def __init__(self, *, sources: KnownSources, refusals: RefusalCounter, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        sources: KnownSources,
+        refusals: RefusalCounter,
+        clock: Clock,
+        limited: Callable[[KnownSource], Limited | None],
+    ) -> None:
         self._sources = sources
+        self._limited = limited
         self._refusals = refusals
         self._clock = clock
 
@@ -46,10 +58,15 @@ class Recipients:
         proved = self._proves(source, claim)
         if source is None or not proved:
             return Refusal.UNKNOWN
-        if source.state == SourceState.ACTIVE.value:
+        if source.state != SourceState.ACTIVE.value:
+            self._refusals.note(source.tenant_id, source.source_id, source.state)
+            return Refusal.GONE if source.state == SourceState.DELETED.value else Refusal.PAUSED
+        limited = self._limited(source)
+        if limited is None:
             return source, claim.spelt
-        self._refusals.note(source.tenant_id, source.source_id, source.state)
-        return Refusal.GONE if source.state == SourceState.DELETED.value else Refusal.PAUSED
+        LIMITED.labels(limited.value).inc()
+        self._refusals.note(source.tenant_id, source.source_id, limited.value)
+        return Refusal.LIMITED
 
     def _proves(self, source: KnownSource | None, claim: Claim) -> bool:
         usable = source if source is not None and _takes_mail(source) else None

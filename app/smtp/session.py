@@ -14,6 +14,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from app.core.errors import Unavailable
+from app.ingest.admission import Admission
 from app.ingest.known_sources import KnownSource
 from app.observability.tracing import new_root
 from app.settings.smtp import SmtpSettings
@@ -33,6 +34,7 @@ _REPLIES = {
     Refusal.UNKNOWN: _NO_SUCH,
     Refusal.GONE: "550 5.1.6 this recipient was removed",
     Refusal.PAUSED: "450 4.2.1 this recipient takes no mail now, try again later",
+    Refusal.LIMITED: "452 4.3.1 too much mail waits, try again later",
     Refusal.UNAVAILABLE: "451 4.3.0 recipients cannot be looked up now, try again later",
 }
 # Of each kind; what a connection may need, and no more.
@@ -45,6 +47,7 @@ class Shared(Protocol):
     settings: SmtpSettings
     recipients: Recipients
     door: MailDoor
+    admission: Admission
     reader: MailReader
     gate: Gate
     is_stopping: bool
@@ -244,6 +247,8 @@ class Connection(SMTP):
             except Unavailable:
                 self._account("temporary", len(mail.content), started)
                 return TRY_AGAIN
+            for source in {source.source_id: source for source, _ in mail.recipients}.values():
+                self._shared.admission.took(source, len(mail.content))
             outcome = "duplicate" if all(entry.duplicate for entry in stored) else "accepted"
             receipts = [str(receipt) for receipt in receipts_of(stored)]
             self._account(outcome, len(mail.content), started, receipts=receipts)

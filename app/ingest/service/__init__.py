@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.ingest.repository.deliveries import DeliveryFilter
+from app.ingest.service.mail import mail_address
 from app.ingest.service.preview import preview
 from app.ingest.service.receipts import (
     DeliveryNotFound,
@@ -46,6 +47,7 @@ __all__ = [
     "list_refusals",
     "list_secrets",
     "list_sources",
+    "mail_address",
     "preview",
     "read_body",
     "rotate_secret",

@@ -13,6 +13,7 @@ from app.incidents.schemas import AlertEvent, Severity, SourceFacts
 from app.incidents.service import Delivered
 from app.incidents.service.normalise import to_signals
 from app.ingest.contract import AlertSource, Events, Ignored, ParseError
+from app.ingest.faults import first_fault
 from app.ingest.schemas import Preview, PreviewEvent, PreviewLink, PreviewRequest
 from app.ingest.service.sources import SourceConfigInvalid
 from app.ingest.sources import get_source as get_kind
@@ -82,13 +83,6 @@ def _checked(kind: AlertSource, config: Mapping[str, Any]) -> BaseModel:
         return kind.config_model.model_validate(config)
     except ValidationError as error:
         raise SourceConfigInvalid(first_fault(error)) from None
-
-
-def first_fault(error: ValidationError) -> str:
-    """This will say which setting is wrong and why."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where or 'config'}: {first['msg']}"
 
 
 def _facts(kind: AlertSource, wanted: PreviewRequest) -> SourceFacts:

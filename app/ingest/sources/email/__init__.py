@@ -148,6 +148,7 @@ SOURCE = AlertSource(
     parse=parse,
     explain=MailMapper,
     content_types=(RFC822,),
+    make_secret=new_secret,
     example_type=RFC822,
     example_text="From: monitor@example.com\nTo: alerts@example.com\nSubject: A first alert\n\nThe disk is full.\n",
     document="https://www.rfc-editor.org/rfc/rfc5322",
