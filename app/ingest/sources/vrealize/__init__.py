@@ -166,8 +166,10 @@ SOURCE = AlertSource(
     document="https://docs.vmware.com/en/vRealize-Operations-Manager/8.1/com.vmware.vcom.core.doc/"
     "GUID-2A26A734-CD91-43E0-BF42-B079D5B0F5D4.html",
     document_date="2026-11-21",
-    setup="Operations: under Alerts > Outbound Settings add a notification plug-in with the address, content type "
-    "application/json and the secret as the password of user tocsin; send notifications for new, updated and cancelled "
-    "alerts. Logs: add a webhook of type custom with the address. Logs never says that something is over: give its source a "
-    "resolve_timeout_s, and keep it apart from that of Operations, which does.",
+    setup="Operations: under Alerts > Outbound Settings add an instance of the Webhook Notification plug-in with the address "
+    "and the secret as the password of user tocsin; its payload template, by POST and as application/json, has the fields "
+    "alertId, alertName, status, criticality, resourceName, startDate, updateDate, cancelDate and info. Notify on new, "
+    "updated and cancelled alerts. The older REST plug-in sends the same fields, but tests and updates with PUT, which is "
+    "refused here. Logs: add a webhook of type custom with the address. Logs never says that something is over: give its "
+    "source a resolve_timeout_s, and keep it apart from that of Operations, which does.",
 )
