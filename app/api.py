@@ -13,6 +13,7 @@ from app.core.resources import Resources
 from app.http import health
 from app.http.health import application_version
 from app.http.problem import MEDIA_TYPE, Problem, ValidationProblem, install, problem_responses
+from app.ingest.dropin.openapi import openapi_path_items
 from app.ingest.hot import openapi_path_item
 
 ROUTERS = (
@@ -75,10 +76,11 @@ def create_api(resources: Resources, *, interactive: bool) -> FastAPI:
 
 
 def openapi_document(api: FastAPI) -> dict[str, Any]:
-    """This will return the OpenAPI document, with the ingest route that FastAPI does not serve itself."""
+    """This will return the OpenAPI document, with the ingest routes that FastAPI does not serve itself."""
     if api.openapi_schema is None:
         document = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
         document["paths"]["/in/{source}"] = openapi_path_item()
+        document["paths"].update(openapi_path_items())
         for path in document["paths"].values():
             for operation in path.values():
                 _name_problems(operation)

@@ -65,7 +65,7 @@ async def test_what_the_event_says_is_on_the_alert(world: World) -> None:
         "class": "disk",
         "custom_details": {"free": "3 %", "load": 0.75},
     }
-    more = {
+    more: dict[str, Any] = {
         "client": "Watcher",
         "client_url": "https://watch.example/1",
         "links": [{"href": "https://wiki.example/disk", "text": "Runbook"}, {"href": "javascript:alert(1)"}],

@@ -40,10 +40,11 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     status = _STATES.get(said, AlertStatus.FIRING)
     warnings = () if said in _STATES or not said else (f"state {said[:40]!r} is not known: taken as alerting",)
     message = fields.prose_at(payload, "message")
-    title = fields.text_at(payload, "title", limit=values.TITLE_MAX) or values.one_line(message)
+    uid = fields.text_at(payload, "alert_uid", limit=4096)
+    title = fields.text_at(payload, "title", limit=values.TITLE_MAX) or values.one_line(message) or _untitled(uid)
     return [
         AlertEvent(
-            dedup_key=fields.text_at(payload, "alert_uid", limit=4096) or title,
+            dedup_key=uid or title,
             status=status,
             title=title,
             description=message,
@@ -55,6 +56,10 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             warnings=warnings,
         )
     ]
+
+
+def _untitled(uid: str) -> str:
+    return values.one_line(f"Alert {uid}".strip(), limit=values.TITLE_MAX)
 
 
 def _others(payload: Mapping[str, Any]) -> dict[str, str]:

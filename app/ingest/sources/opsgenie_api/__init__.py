@@ -31,6 +31,7 @@ _ACTIONS = {
     "notes": AlertStatus.NOTED,
 }
 ACTIONS = frozenset(_ACTIONS)
+_KEY_MAX = 4_096
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 
 
@@ -45,13 +46,14 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     found = faults(payload, action=action)
     if found:
         raise ParseError("body.unexpected_shape", "; ".join(f"{name}: {why}" for name, why in found.items()))
-    alias = unquote(headers.get(KEY_HEADER, ""))
+    alias = values.clean_text(unquote(headers.get(KEY_HEADER, "")), limit=_KEY_MAX)
     if action == "create":
         return [_created(payload, alias)]
     if not alias:
         raise ParseError("alert.unknown", "the alert that is named does not exist here")
-    note = _note(payload)
-    return [AlertEvent(dedup_key=alias, status=_ACTIONS[action], title="", note=note)]
+    # What is spoken of has a title already.
+    title = values.one_line(f"Alert {alias}", limit=values.TITLE_MAX)
+    return [AlertEvent(dedup_key=alias, status=_ACTIONS[action], title=title, note=_note(payload))]
 
 
 def faults(payload: Mapping[str, Any], *, action: str) -> dict[str, str]:
@@ -74,12 +76,14 @@ def faults(payload: Mapping[str, Any], *, action: str) -> dict[str, str]:
 
 def _created(payload: Mapping[str, Any], alias: str) -> AlertEvent:
     own = payload.get("alias")
+    message = fields.text_at(payload, "message", limit=values.TITLE_MAX)
+    key = values.clean_text(own, limit=_KEY_MAX) if isinstance(own, str) and own.strip() else alias
     tags = ", ".join(fields.texts_at(payload, "tags"))[: values.LABEL_VALUE_MAX]
     labels = {"entity": fields.text_at(payload, "entity"), "source": fields.text_at(payload, "source"), "tags": tags}
     return AlertEvent(
-        dedup_key=own if isinstance(own, str) and own.strip() else alias,
+        dedup_key=key or fields.compound_key("alert", message, labels["entity"]),
         status=AlertStatus.FIRING,
-        title=fields.text_at(payload, "message", limit=values.TITLE_MAX),
+        title=message,
         description=fields.prose_at(payload, "description"),
         raw_severity=fields.text_at(payload, "priority") or "P3",
         labels=fields.said(values.clean_mapping(payload.get("details"))) | fields.said(labels),

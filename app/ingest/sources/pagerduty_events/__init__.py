@@ -29,6 +29,7 @@ _ACTIONS = {
 }
 _SEVERITIES = ("critical", "warning", "error", "info")
 _KEY_CHARS = 32
+_KEY_MAX = 4_096
 
 
 def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[AlertEvent]:
@@ -77,7 +78,7 @@ def faults(event: Mapping[str, Any], *, change: bool | None = None) -> list[str]
     found = [] if _is_key(event.get("dedup_key")) else ["'dedup_key' is not a string"]
     if action == "trigger":
         return found + _faults_of_trigger(payload)
-    return found if event.get("dedup_key") or found else ["'dedup_key' is missing or blank"]
+    return found if _text(event, "dedup_key") or found else ["'dedup_key' is missing or blank"]
 
 
 def _faults_of_trigger(payload: object) -> list[str]:
@@ -102,7 +103,7 @@ def _faults_of_first(event: Mapping[str, Any]) -> list[str]:
         return ["incident_key is not a string"]
     if action == "trigger":
         return [] if _text(event, "description") else ["description is missing or blank"]
-    return [] if event.get("incident_key") else ["incident_key is missing or blank"]
+    return [] if _text(event, "incident_key") else ["incident_key is missing or blank"]
 
 
 def _text(holder: object, name: str) -> str:
@@ -116,12 +117,14 @@ def _is_key(value: object) -> bool:
 
 def _second_version(event: Mapping[str, Any], alias: str) -> AlertEvent:
     payload = fields.object_at(event, "payload")
+    title = fields.text_at(payload, "summary", limit=values.TITLE_MAX)
+    key = _key(event.get("dedup_key"), alias, title, fields.text_at(payload, "source"))
     labels = {name: fields.text_at(payload, name) for name in ("source", "component", "group", "class")}
     client = fields.text_at(event, "client", limit=100)
     return AlertEvent(
-        dedup_key=_key(event.get("dedup_key"), alias),
+        dedup_key=key,
         status=_ACTIONS[event["event_action"]],
-        title=fields.text_at(payload, "summary", limit=values.TITLE_MAX),
+        title=title or _untitled(key),
         description=fields.prose_at(payload, "summary") if _is_long(payload.get("summary")) else "",
         raw_severity=fields.text_at(payload, "severity"),
         starts_at=values.parse_time(payload.get("timestamp")),
@@ -132,13 +135,15 @@ def _second_version(event: Mapping[str, Any], alias: str) -> AlertEvent:
 
 
 def _first_version(event: Mapping[str, Any], alias: str) -> AlertEvent:
+    title = fields.text_at(event, "description", limit=values.TITLE_MAX)
+    key = _key(event.get("incident_key"), alias, title)
     client = fields.text_at(event, "client", limit=100)
     contexts = fields.objects_at(event, "contexts")
     links = [(fields.text_at(one, "text", "alt") or "Link", one.get("href") or one.get("src")) for one in contexts]
     return AlertEvent(
-        dedup_key=_key(event.get("incident_key"), alias),
+        dedup_key=key,
         status=_ACTIONS[event["event_type"]],
-        title=fields.text_at(event, "description", limit=values.TITLE_MAX),
+        title=title or _untitled(key),
         description=fields.prose_at(event, "description") if _is_long(event.get("description")) else "",
         labels=fields.said({"client": client}),
         annotations=_details(event.get("details")),
@@ -146,8 +151,15 @@ def _first_version(event: Mapping[str, Any], alias: str) -> AlertEvent:
     )
 
 
-def _key(said: object, alias: str) -> str:
-    return said if isinstance(said, str) and said.strip() else alias
+def _key(said: object, alias: str, *parts: str) -> str:
+    """The sender's key, else ours; behind the source's own address nobody gives one, and what it says has to do."""
+    own = values.clean_text(said, limit=_KEY_MAX) if isinstance(said, str) and said.strip() else alias
+    return own or fields.compound_key("event", *parts)
+
+
+def _untitled(key: str) -> str:
+    """Acknowledging and resolving tell no title, and what they speak of has one already."""
+    return values.one_line(f"Alert {key}", limit=values.TITLE_MAX)
 
 
 def _is_long(text: object) -> bool:
