@@ -37,6 +37,8 @@ class Headers:
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     is_cut: bool = False
+    _texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _mailboxes: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
 
     def first(self, name: str) -> str:
         """This will return the raw text of the first field of this name, or an empty one."""
@@ -45,8 +47,11 @@ class Headers:
 
     def text(self, name: str) -> str:
         """This will return the first field of this name, decoded, on one line."""
-        raw = self.first(name)
-        return decoded(name, raw) if raw else ""
+        found = self._texts.get(name)
+        if found is None:
+            raw = self.first(name)
+            found = self._texts[name] = decoded(name, raw) if raw else ""
+        return found
 
     def count(self, name: str) -> int:
         """This will return how many fields have this name."""
@@ -54,16 +59,9 @@ class Headers:
 
     def mailbox(self, name: str) -> tuple[str, str]:
         """This will return address and display name of the first mailbox in the field, empty where there is none."""
-        raw = self.first(name)
-        glance = _PLAIN_MAILBOX.fullmatch(raw)
-        if glance is not None and (glance[1] is not None) == bool(glance[3]):
-            return glance[2].lower(), glance[1] or ""
-        read = _read(name, raw) if raw else None
-        mailboxes = read.addresses if isinstance(read, AddressHeader) else ()
-        if mailboxes:
-            return _attribute(mailboxes[0], "addr_spec").lower(), _attribute(mailboxes[0], "display_name")
-        plain = re.search(r"[^\s<>,;:\"]{1,200}@[^\s<>,;:\"]{1,200}", raw)
-        return (plain.group().lower() if plain is not None else "", "")
+        if name not in self._mailboxes:
+            self._mailboxes[name] = _mailbox(name, self.first(name))
+        return self._mailboxes[name]
 
     def content_type(self) -> tuple[str, dict[str, str]]:
         """This will return media type and parameters; ``text/plain`` where there is none or it cannot be read."""
@@ -117,6 +115,18 @@ def decoded(name: str, raw: str) -> str:
         return " ".join(str(read if read is not None else raw).split())
     except _ODD:
         return " ".join(raw.split())
+
+
+def _mailbox(name: str, raw: str) -> tuple[str, str]:
+    glance = _PLAIN_MAILBOX.fullmatch(raw)
+    if glance is not None and (glance[1] is not None) == bool(glance[3]):
+        return glance[2].lower(), glance[1] or ""
+    read = _read(name, raw) if raw else None
+    mailboxes = read.addresses if isinstance(read, AddressHeader) else ()
+    if mailboxes:
+        return _attribute(mailboxes[0], "addr_spec").lower(), _attribute(mailboxes[0], "display_name")
+    plain = re.search(r"[^\s<>,;:\"]{1,200}@[^\s<>,;:\"]{1,200}", raw)
+    return (plain.group().lower() if plain is not None else "", "")
 
 
 @lru_cache(maxsize=16)
