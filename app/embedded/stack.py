@@ -1,4 +1,4 @@
-"""The whole of Tocsin on one machine: its own PostgreSQL and Valkey, then api, relay and worker under a supervisor."""
+"""The whole of Tocsin on one machine: its own PostgreSQL and Valkey, then every process under a supervisor."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ class Ports:
     service: int
     postgres: int
     valkey: int
+    smtp: int
 
     @classmethod
     def choose(cls, *, api: int) -> Ports:
         """This will take the wanted API port where it is free and find free ones for the rest."""
         taken: set[int] = set()
         chosen: list[int] = []
-        for wanted in (api, 9101, api + 1001, api + 1002, 15432, 16379):
+        for wanted in (api, 9101, api + 1001, api + 1002, 15432, 16379, 2525):
             port = choose_port(wanted, taken=frozenset(taken))
             taken.add(port)
             chosen.append(port)
@@ -114,6 +115,7 @@ class Stack:
             "api": [*uvicorn, "--port", str(self.ports.api), "--factory", "app.main:create_app"],
             "relay": [sys.executable, "-m", "workers.relay_main"],
             "worker": [sys.executable, "-m", "workers.main"],
+            "smtp": [sys.executable, "-m", "app.smtp"],
         }
         for name, argv in commands.items():
             await self.supervisor.start(Command(name, argv, environment))
@@ -160,5 +162,9 @@ class Stack:
             "TOCSIN_HTTP__METRICS_PORT": str(self.ports.metrics),
             "TOCSIN_JOBS__RELAY_METRICS_PORT": str(self.ports.metrics + 1),
             "TOCSIN_JOBS__WORKER_METRICS_PORT": str(self.ports.metrics + 2),
+            "TOCSIN_SMTP__METRICS_PORT": str(self.ports.metrics + 3),
+            "TOCSIN_SMTP__HOST": "127.0.0.1",
+            "TOCSIN_SMTP__PORT": str(self.ports.smtp),
+            "TOCSIN_SMTP__PUBLIC_PORT": str(self.ports.smtp),
             "TOCSIN_DEMO_DESK_KEY": self.secrets.desk_key,
         }

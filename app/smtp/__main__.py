@@ -6,10 +6,16 @@ import asyncio
 import signal
 
 import structlog
+from redis.asyncio import Redis
 
 from app.core import failpoints
+from app.core.clock import Clock, SystemClock
+from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
+from app.kv.client import connect_redis
+from app.kv.hints import Hints
+from app.net.keyring import KeyRing
 from app.observability.logging import configure_logging
 from app.observability.metrics import serve_metrics
 from app.observability.probes import Pulse
@@ -17,12 +23,27 @@ from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from app.settings.production import Process, refuse_weak_settings
 from app.smtp.listener import Listener
-from app.wiring import build_resources, close_resources
 
 log = structlog.get_logger(__name__)
 
 _BEAT_S = 1.0
 _STUCK_AFTER_S = 30.0
+
+
+def build_resources(settings: Settings) -> Resources:
+    """This will build what the listener needs and no more: it runs no handler, so it imports none."""
+    redis = connect_redis(settings)
+    hints = Hints(redis, prefix=settings.redis.key_prefix)
+    database = Database.from_settings(settings.database)
+    # Or else the relay would see a mail's job at its next poll only.
+    database.on_enqueued = hints.nudge
+    resources = Resources()
+    resources.provide(Settings, settings)
+    resources.provide(Clock, SystemClock())  # type: ignore[type-abstract]
+    resources.provide(Database, database)
+    resources.provide(Redis, redis)
+    resources.provide(KeyRing, KeyRing.from_settings(settings.security))
+    return resources
 
 
 async def serve(settings: Settings, pulse: Pulse) -> None:
@@ -41,7 +62,8 @@ async def serve(settings: Settings, pulse: Pulse) -> None:
         pulse.end()
         await listener.stop()
     finally:
-        await close_resources(resources)
+        await resources.get(Redis).aclose()
+        await resources.get(Database).dispose()
 
 
 async def _beat_until(stop: asyncio.Event, pulse: Pulse) -> None:

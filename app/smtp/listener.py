@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 import time
 
 from app.core.clock import Clock
@@ -18,6 +17,7 @@ from app.ingest.refusals import RefusalCounter
 from app.net.keyring import KeyRing
 from app.settings import Settings
 from app.settings.smtp import SmtpSettings
+from app.smtp.certificate import Certificate
 from app.smtp.gate import Gate
 from app.smtp.reading import MailReader
 from app.smtp.recipients import Recipients
@@ -65,10 +65,12 @@ class Listener:
             OSError: The port is taken, or the certificate cannot be read.
         """
         logging.getLogger(_WIRE_LOG).disabled = True
-        context = tls_context(self.settings)
+        certificate = _certificate(self.settings)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self, tls_context=context), self.settings.host, self.settings.port
+            lambda: Connection(self, tls_context=certificate.context() if certificate is not None else None),
+            self.settings.host,
+            self.settings.port,
         )
         self.port = int(self._server.sockets[0].getsockname()[1])
 
@@ -93,11 +95,7 @@ class Listener:
         return [connection for connection in self.gate.inside if isinstance(connection, Connection)]
 
 
-def tls_context(settings: SmtpSettings) -> ssl.SSLContext | None:
-    """This will load the certificate; None where there is none."""
+def _certificate(settings: SmtpSettings) -> Certificate | None:
     if settings.certificate_file is None or settings.key_file is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.certificate_file, settings.key_file)
-    return context
+    return Certificate(settings.certificate_file, settings.key_file)
