@@ -82,13 +82,17 @@ class Application:
 
     async def stop(self) -> None:
         """This will finish what is committed, then close everything, whether or not the start succeeded."""
-        await self._ingest.aclose()
+        await self.settle()
         await close_resources(self._resources)
         if self._metrics is not None:
             self._metrics.close()
         # Exporting the last spans blocks for up to the export's time-out; nothing else runs on the loop by now.
         shutdown_tracing()
         log.info("api.stopped")
+
+    async def settle(self) -> None:
+        """This will finish what the intake has begun, and leave nothing of it running."""
+        await self._ingest.aclose()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

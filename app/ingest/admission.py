@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -96,6 +97,7 @@ class Admission:
         self._shares = self._settings.api_processes
         self._tenants: dict[TenantId, _Tenant] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         of_tenant, of_source = tenant_defaults(self._settings), source_defaults(self._settings)
         self._defaults, self._source_defaults = of_tenant, of_source
 
@@ -137,13 +139,13 @@ class Admission:
         self._apply(rows)
 
     async def aclose(self) -> None:
-        """This will stop asking."""
+        """This will stop asking, once what was asked is answered: a connection given up half-way would be left behind."""
+        self._closing.set()
         if self._refreshing is not None:
-            self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
 
     def _look_again(self) -> None:
-        if self._refreshing is None or self._refreshing.done():
+        if (self._refreshing is None or self._refreshing.done()) and not self._closing.is_set():
             self._refreshing = asyncio.get_running_loop().create_task(self._keep_fresh())
 
     def _meet(self, tenant_id: TenantId) -> _Tenant:
@@ -222,9 +224,10 @@ class Admission:
             return self._shares
 
     async def _keep_fresh(self) -> None:
-        while self._tenants:
+        while self._tenants and not self._closing.is_set():
             await self.refresh()
-            await asyncio.sleep(self._settings.refresh_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._settings.refresh_s)
 
 
 def _count_backlog(tenant: _Tenant, backlog: int | None, now: float) -> None:

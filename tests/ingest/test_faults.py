@@ -51,16 +51,16 @@ async def test_a_database_that_is_down_is_a_quick_503_and_no_reason_to_restart(
     tenant_id: TenantId,
 ) -> None:  # F19, F24
     assert (await remembering.send(source)).status_code == 202
-    own = remembering.app._database
+    own = remembering.app._deliveries._database
     down = postgres.settings_for(
         database_name, app_url=SecretStr("postgresql+asyncpg://tocsin_app@127.0.0.1:1/none"), connect_timeout_s=1.0
     )
-    remembering.app._database = Database.from_settings(down)
+    remembering.app._deliveries._database = Database.from_settings(down)
     started = time.perf_counter()
     answer = await remembering.send(source)
     assert time.perf_counter() - started < 1.0
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    remembering.app._database = own
+    remembering.app._deliveries._database = own
     assert (await remembering.send(source)).status_code == 202
     assert await count(database, tenant_id) == 2
 
@@ -69,9 +69,9 @@ async def test_a_pool_that_is_used_up_is_a_503_within_a_second(
     remembering: Sender, source: CreatedSource, postgres: PostgresServer, database_name: str, tenant_id: TenantId
 ) -> None:  # F24
     assert (await remembering.send(source)).status_code == 202
-    own = remembering.app._database
+    own = remembering.app._deliveries._database
     small = Database.from_settings(postgres.settings_for(database_name, pool_size=1, pool_overflow=0, pool_wait_s=0.3))
-    remembering.app._database = small
+    remembering.app._deliveries._database = small
     try:
         async with tenant_session(small, tenant_id):
             started = time.perf_counter()
@@ -80,7 +80,7 @@ async def test_a_pool_that_is_used_up_is_a_503_within_a_second(
         assert {answer.status_code for answer in answers} == {503}
         assert (await remembering.send(source)).status_code == 202
     finally:
-        remembering.app._database = own
+        remembering.app._deliveries._database = own
         await small.dispose()
 
 
@@ -92,9 +92,9 @@ async def test_a_client_that_goes_away_at_any_await_leaves_a_clean_connection(
     tenant_id: TenantId,
     database: Database,
 ) -> None:  # F47, C09
-    own = remembering.app._database
+    own = remembering.app._deliveries._database
     single = Database.from_settings(postgres.settings_for(database_name, pool_size=1, pool_overflow=0))
-    remembering.app._database = single
+    remembering.app._deliveries._database = single
     try:
         for pause in range(12):
             task = asyncio.create_task(remembering.send(source))
@@ -107,7 +107,7 @@ async def test_a_client_that_goes_away_at_any_await_leaves_a_clean_connection(
             setting = await connection.execute(text("select current_setting('app.current_tenant_id', true)"))
             assert setting.scalar_one() in (None, "")
     finally:
-        remembering.app._database = own
+        remembering.app._deliveries._database = own
         await single.dispose()
 
 
