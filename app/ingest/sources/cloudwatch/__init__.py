@@ -2,9 +2,10 @@
 
 Source: Amazon SNS developer guide, "Parsing message formats" (Notification, SubscriptionConfirmation,
 UnsubscribeConfirmation), and CloudWatch user guide, "Notifying users on alarm changes" and "Alarm events and
-EventBridge", read 2026-11. With raw message delivery the alarm comes without its envelope. An alarm says
-``NewStateValue``: ALARM, OK or INSUFFICIENT_DATA; a composite alarm has ``AlarmRule`` and ``TriggeringChildren`` in place
-of ``Trigger``. A rule of EventBridge that feeds the topic sends ``detail-type`` and ``detail``.
+EventBridge", read 2026-11. With raw message delivery (profile url_secret) the alarm comes without its envelope. An
+alarm says ``NewStateValue``: ALARM, OK or INSUFFICIENT_DATA; a composite alarm has ``AlarmRule`` and
+``TriggeringChildren`` in place of ``Trigger``. A rule of EventBridge that feeds the topic sends ``detail-type`` and
+``detail``.
 """
 
 from __future__ import annotations
@@ -161,9 +162,10 @@ SOURCE = AlertSource(
     content_types=("text/plain",),  # SNS posts its JSON as text
     document="https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html",
     document_date="2026-11",
-    setup="Subscribe the address to an SNS topic (protocol HTTPS) and name the topic in the alarm's actions for both "
-    "In alarm and OK: without the OK action nothing resolves. Alarms have no severity; give each topic a source of its "
-    "own with the default severity that fits.",
+    setup="Make the source with the topic's ARN as its secret: a message of another topic, or one that Amazon did not sign, "
+    "is refused. Subscribe the address to the topic (protocol HTTPS, raw message delivery off); the subscription confirms "
+    "itself. Name the topic in the alarm's actions for both In alarm and OK: without the OK action nothing resolves. "
+    "Alarms have no severity; give each topic a source of its own with the default severity that fits.",
     example={
         "Type": "Notification",
         "MessageId": "70c51e57-0000-4000-8000-000000000001",
