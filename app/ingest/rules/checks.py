@@ -1,7 +1,7 @@
 """Notifications about hosts and services as the family of Nagios makes them: Nagios, Icinga 2, Checkmk.
 
-A notification has a kind (PROBLEM, RECOVERY, ACKNOWLEDGEMENT, FLAPPING..., DOWNTIME..., CUSTOM) and the state of what it is
-about. A recovery during flapping or downtime is not notified, so the end of either is judged by the state.
+A notification has a kind (PROBLEM, RECOVERY, ACKNOWLEDGEMENT, FLAPPING..., DOWNTIME..., CUSTOM) and the state of what
+it is about. A recovery during flapping or downtime is not notified, so the end of either is judged by the state.
 """
 
 from __future__ import annotations

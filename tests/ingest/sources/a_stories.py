@@ -1,4 +1,4 @@
-"""The lives of alerts, told with the samples of the sources: what fires, what ends it, and which fields are its identity."""
+"""The lives of alerts, told with the samples of the sources: what fires, what ends it, which fields name it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts that the how-to pages ship for Nagios, Icinga 2, Checkmk and Zabbix: what they send verifies and is read."""
+"""The scripts that the how-to pages ship for Nagios, Icinga 2, Checkmk and Zabbix: what they send verifies, is read."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Azure Monitor's action groups, with the common alert schema: metric, log, activity log, health, Prometheus.
 
 Source: Microsoft Learn, "Common alert schema" and "Sample alert payloads" (revised 2026-07-08), read 2026-11. ``data``
-holds ``essentials`` (the same for all), ``alertContext`` (by ``monitoringService``) and ``customProperties``. A stateful
-alert fires and resolves under one ``alertId``. Service and resource health always say Fired: their context says how it
+holds ``essentials`` (the same for all), ``alertContext`` (by ``monitoringService``) and ``customProperties``. A
+stateful alert fires and resolves under one ``alertId``. Service and resource health always say Fired: their context says how it
 stands, under an id of its own.
 """
 
@@ -59,7 +59,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if payload.get("schemaId") != _SCHEMA:
         raise ParseError(
             "body.unexpected_shape",
-            f"the schema is {text_at(payload, 'schemaId', limit=60)!r}: enable the common alert schema in the action group",
+            f"the schema is {text_at(payload, 'schemaId', limit=60)!r}: enable the common schema in the action group",
         )
     data = object_at(payload, "data")
     essentials, context = object_at(data, "essentials"), object_at(data, "alertContext")

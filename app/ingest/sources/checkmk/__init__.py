@@ -1,8 +1,8 @@
 """Checkmk: a notification plug-in that posts its environment.
 
 Source: Checkmk user guide, "Notifications", the environment variables of notification scripts, read 2026-11. A plug-in
-finds all that there is to know in variables named ``NOTIFY_...``; ours, in docs/how-to/connect-nagios.md, posts them as a
-JSON object (without its own parameters and the contact's data) and signs it. The prefix may be left out.
+finds all that there is to know in variables named ``NOTIFY_...``; ours, in docs/how-to/connect-nagios.md, posts them as
+a JSON object (without its own parameters and the contact's data) and signs it. The prefix may be left out.
 """
 
 from __future__ import annotations

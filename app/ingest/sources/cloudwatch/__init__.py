@@ -95,7 +95,7 @@ def _account(alarm: Mapping[str, Any]) -> str:
 
 
 def _severity(alarm: Mapping[str, Any], state: str) -> str:
-    """An alarm has no severity, so the source's default stands, save where an alarm that was well merely sees nothing."""
+    """An alarm has no severity, so the source's default stands, save where one that was well merely sees nothing."""
     return _NO_DATA.lower() if state == _NO_DATA and text_at(alarm, "OldStateValue") != "ALARM" else ""
 
 
@@ -162,9 +162,9 @@ SOURCE = AlertSource(
     content_types=("text/plain",),  # SNS posts its JSON as text
     document="https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html",
     document_date="2026-11",
-    setup="Make the source with the topic's ARN as its secret: a message of another topic, or one that Amazon did not sign, "
-    "is refused. Subscribe the address to the topic (protocol HTTPS, raw message delivery off); the subscription confirms "
-    "itself. Name the topic in the alarm's actions for both In alarm and OK: without the OK action nothing resolves. "
+    setup="Make the source with the topic's ARN as its secret: a message of another topic, or one that Amazon did not "
+    "sign, is refused. Subscribe the address to the topic (protocol HTTPS, raw message delivery off); the subscription "
+    "confirms itself. Name the topic in the alarm's actions for both In alarm and OK: without the OK action nothing resolves. "
     "Alarms have no severity; give each topic a source of its own with the default severity that fits.",
     example={
         "Type": "Notification",

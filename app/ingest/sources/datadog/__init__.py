@@ -1,7 +1,7 @@
 """Datadog's webhooks integration, with the payload that Tocsin asks for, or with Datadog's default one.
 
-Source: Datadog documentation, "Webhooks" (variables), read 2026-11. The payload is a template of ``$`` variables; the one
-to enter is ``PAYLOAD`` below. Datadog's default has only ``id``, ``title``, ``body``, ``date``, ``last_updated``,
+Source: Datadog documentation, "Webhooks" (variables), read 2026-11. The payload is a template of ``$`` variables; the
+one to enter is ``PAYLOAD`` below. Datadog's default has only ``id``, ``title``, ``body``, ``date``, ``last_updated``,
 ``event_type`` and ``org``: the state is then read from the title's ``[Triggered]`` or ``[Recovered]``, and what is left
 of the title is the alert's key. A variable that Datadog does not fill arrives as it was written, or as ``null``.
 """

@@ -68,8 +68,8 @@ SOURCE = AlertSource(
     severities=CHECK_SEVERITIES,
     document="https://icinga.com/docs/icinga-2/latest/doc/03-monitoring-basics/#notifications",
     document_date="2026-11",
-    setup="Install the notification command of docs/how-to/connect-nagios.md (bash, curl, openssl) with the address and "
-    "the secret, and apply its Notification to hosts and services with all types.",
+    setup="Install the notification command of docs/how-to/connect-nagios.md (bash, curl, openssl) with the address "
+    "and the secret, and apply its Notification to hosts and services with all types.",
     example={
         "type": "PROBLEM",
         "host": "test-1",

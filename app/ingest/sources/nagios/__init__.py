@@ -55,8 +55,8 @@ SOURCE = AlertSource(
     severities=CHECK_SEVERITIES,
     document="https://assets.nagios.com/downloads/nagioscore/docs/nagioscore/4/en/macrolist.html",
     document_date="2026-11",
-    setup="Install the notification command of docs/how-to/connect-nagios.md (bash, curl, openssl) with the address and "
-    "the secret, and add it to a contact that is notified of problems, recoveries, flapping and downtimes.",
+    setup="Install the notification command of docs/how-to/connect-nagios.md (bash, curl, openssl) with the address "
+    "and the secret, and add it to a contact that is notified of problems, recoveries, flapping and downtimes.",
     example={
         "type": "PROBLEM",
         "host": "test-1",

@@ -1,7 +1,7 @@
 """Zabbix: a media type of the type webhook that posts the macros of an event.
 
-Source: Zabbix manual, "Webhook", "Additional JavaScript objects" and "Supported macros" (7.4, read 2026-11). The payload
-is ours: the script of docs/how-to/connect-zabbix.md posts its parameters as a JSON object and signs it. The problem and
+Source: Zabbix manual, "Webhook", "Additional JavaScript objects" and "Supported macros" (7.4, read 2026-11). The
+payload is ours: the script of docs/how-to/connect-zabbix.md posts its parameters as a JSON object and signs it. The problem and
 its recovery have one ``{EVENT.ID}``. A macro without a value arrives as it was written, or as ``*UNKNOWN*``.
 """
 
@@ -158,8 +158,8 @@ SOURCE = AlertSource(
     document="https://www.zabbix.com/documentation/current/en/manual/config/notifications/media/webhook",
     document_date="2026-11",
     setup="Under Alerts > Media types make a webhook with the parameters and the script of "
-    "docs/how-to/connect-zabbix.md, the address and the secret among them; give it to a user as media, and send problem, "
-    "recovery and update operations of your trigger actions to that user.",
+    "docs/how-to/connect-zabbix.md, the address and the secret among them; give it to a user as media, and send "
+    "problem, recovery and update operations of your trigger actions to that user.",
     example={
         "event_id": "1",
         "event_source": "0",
