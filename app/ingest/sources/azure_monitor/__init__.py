@@ -2,8 +2,8 @@
 
 Source: Microsoft Learn, "Common alert schema" and "Sample alert payloads" (revised 2026-07-08), read 2026-11. ``data``
 holds ``essentials`` (the same for all), ``alertContext`` (by ``monitoringService``) and ``customProperties``. A
-stateful alert fires and resolves under one ``alertId``. Service and resource health always say Fired: their context says how it
-stands, under an id of its own.
+stateful alert fires and resolves under one ``alertId``. Service and resource health always say Fired: their context says how
+it stands, under an id of its own.
 """
 
 from __future__ import annotations

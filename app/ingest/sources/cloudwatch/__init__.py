@@ -164,8 +164,8 @@ SOURCE = AlertSource(
     document_date="2026-11",
     setup="Make the source with the topic's ARN as its secret: a message of another topic, or one that Amazon did not "
     "sign, is refused. Subscribe the address to the topic (protocol HTTPS, raw message delivery off); the subscription "
-    "confirms itself. Name the topic in the alarm's actions for both In alarm and OK: without the OK action nothing resolves. "
-    "Alarms have no severity; give each topic a source of its own with the default severity that fits.",
+    "confirms itself. Name the topic in the alarm's actions for both In alarm and OK: without the OK action nothing "
+    "resolves. Alarms have no severity; give each topic a source of its own with the default severity that fits.",
     example={
         "Type": "Notification",
         "MessageId": "70c51e57-0000-4000-8000-000000000001",

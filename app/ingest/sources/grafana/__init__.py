@@ -124,8 +124,8 @@ SOURCE = AlertSource(
     "integrations/webhook-notifier/",
     document_date="2026-11",
     setup="Under Alerting > Contact points add a webhook: the address as URL, POST, and under HMAC signature the "
-    "secret, the header X-Grafana-Alerting-Signature and the timestamp header X-Grafana-Alerting-Timestamp (Grafana 12; an "
-    "older one cannot sign: choose the profile bearer and set the authorization header). Its Test button makes "
+    "secret, the header X-Grafana-Alerting-Signature and the timestamp header X-Grafana-Alerting-Timestamp (Grafana 12; "
+    "an older one cannot sign: choose the profile bearer and set the authorization header). Its Test button makes "
     "no alert.",
     example={
         "receiver": "tocsin",

@@ -1,8 +1,8 @@
 """Zabbix: a media type of the type webhook that posts the macros of an event.
 
 Source: Zabbix manual, "Webhook", "Additional JavaScript objects" and "Supported macros" (7.4, read 2026-11). The
-payload is ours: the script of docs/how-to/connect-zabbix.md posts its parameters as a JSON object and signs it. The problem and
-its recovery have one ``{EVENT.ID}``. A macro without a value arrives as it was written, or as ``*UNKNOWN*``.
+payload is ours: the script of docs/how-to/connect-zabbix.md posts its parameters as a JSON object and signs it. The problem
+and its recovery have one ``{EVENT.ID}``. A macro without a value arrives as it was written, or as ``*UNKNOWN*``.
 """
 
 from __future__ import annotations
