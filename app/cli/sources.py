@@ -14,6 +14,8 @@ from rich.table import Table
 from app.cli.first_steps import add, keyring, kinds, parse_config, public_url, show_address
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.previews import preview
+from app.cli.sender_profiles import app as profiles_app
+from app.cli.sender_profiles import refusals
 from app.cli.transactions import safe
 from app.cli.trials import try_candidate
 from app.db.tenancy import TenantSession
@@ -30,6 +32,8 @@ app.command()(kinds)
 app.command()(add)
 app.command("try")(try_candidate)
 app.command()(preview)
+app.command()(refusals)
+app.add_typer(profiles_app, name="profiles")
 
 SourceId = Annotated[UUID, typer.Argument(help="The source's id.")]
 

@@ -132,7 +132,7 @@ class SnsCheck:
 def read_message(document: dict[str, object]) -> _Message | Refused:
     """This will take a message apart, and refuse addresses that are not SNS's own."""
     kind, version, url = (document.get(name) for name in ("Type", "SignatureVersion", "SigningCertURL"))
-    if not isinstance(kind, str) or kind not in _SIGNED or version not in _HASHES:
+    if not isinstance(kind, str) or kind not in _SIGNED or not isinstance(version, str) or version not in _HASHES:
         return MALFORMED
     if "Signature" not in document:
         return MISSING
@@ -144,7 +144,7 @@ def read_message(document: dict[str, object]) -> _Message | Refused:
     confirm = document.get("SubscribeURL") if kind == "SubscriptionConfirmation" else None
     if confirm is not None and not is_confirm_url(confirm):
         return UNTRUSTED
-    return _Message(kind, signed, signature, str(version), url, str(confirm) if confirm is not None else None)
+    return _Message(kind, signed, signature, version, url, str(confirm) if confirm is not None else None)
 
 
 def is_confirm_url(url: object) -> bool:
