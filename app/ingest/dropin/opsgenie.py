@@ -23,7 +23,7 @@ from app.db.tenancy import tenant_session
 from app.ingest import answers
 from app.ingest.answers import Answer
 from app.ingest.delivery_door import DeliveryDoor
-from app.ingest.dropin.opsgenie_view import find_alert, request_status
+from app.ingest.dropin.opsgenie_view import alias_of_request, find_alert, request_status
 from app.ingest.dropin.stored import keep
 from app.ingest.known_sources import KnownSource
 from app.ingest.sources.opsgenie_api import ACTION_HEADER, ACTIONS, KEY_HEADER, faults
@@ -51,7 +51,7 @@ class Asked(NamedTuple):
 class OpsgenieDoor:
     """Takes and answers what senders ask of the Alert API."""
 
-    methods = frozenset({"GET", "POST"})
+    methods = frozenset({"GET", "POST", "DELETE"})
 
     def __init__(self, resources: Resources, deliveries: DeliveryDoor) -> None:
         self._database = resources.get(Database)
@@ -116,7 +116,15 @@ class OpsgenieDoor:
             return asked.identifier
         async with tenant_session(self._database, source.tenant_id) as session:
             alert = await find_alert(session, source_id=source.source_id, identifier=asked.identifier, kind=kind)
-        return alert.dedup_key if alert is not None else ""
+            if alert is not None:
+                return alert.dedup_key
+            # What was created a moment ago is named by its request before it is an alert.
+            waiting = kind == "id"
+            return (
+                await alias_of_request(session, source_id=source.source_id, request_id=asked.identifier)
+                if waiting
+                else ""
+            )
 
     async def _get(self, source: KnownSource, identifier: str, kind: str, started: float) -> Answer:
         async with tenant_session(self._database, source.tenant_id) as session:
@@ -139,16 +147,22 @@ def read_path(method: str, path: str) -> Asked | None:
     parts = [unquote(part) for part in path.rstrip("/").split("/")[3:]]
     if parts[:2] != ["v2", "alerts"] or any(not part or len(part) > _MAX_IDENTIFIER for part in parts):
         return None
+    asked: Asked | None
     match (method, parts[2:]):
         case ("POST", []):
-            return Asked("create")
+            asked = Asked("create")
         case ("POST", [identifier, action]) if action in ACTIONS - {"create"}:
-            return Asked(action, identifier)
+            asked = Asked(action, identifier)
+        case ("DELETE", [identifier]):
+            # What is deleted over there is over; what is known of it stays.
+            asked = Asked("close", identifier)
         case ("GET", ["requests", identifier]):
-            return Asked("request", identifier)
+            asked = Asked("request", identifier)
         case ("GET", [identifier]):
-            return Asked("get", identifier)
-    return None
+            asked = Asked("get", identifier)
+        case _:
+            asked = None
+    return asked
 
 
 def identifier_type(query: bytes) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from app.core.ids import AlertId, IncidentId, SourceId
@@ -16,9 +17,10 @@ from app.db.tenancy import TenantSession
 from app.incidents.schemas import AlertOutcome, AlertStatus, AlertView, IncidentState, Severity
 from app.incidents.service import AlertNotFound, get_alert, get_incident
 from app.incidents.service.finding import find_alert_of_key, find_alert_of_number
+from app.ingest.models import DeliveryRow
 from app.ingest.repository.deliveries import find_delivery
 from app.ingest.schemas import DeliveryState
-from app.ingest.sources.opsgenie_api import ACTION_HEADER
+from app.ingest.sources.opsgenie_api import ACTION_HEADER, KEY_HEADER
 
 _PRIORITIES = {Severity.P0: "P1", Severity.P1: "P2", Severity.P2: "P3", Severity.P3: "P4"}
 _OWN_LABELS = frozenset({"entity", "source", "tags"})
@@ -89,6 +91,8 @@ async def find_alert(session: TenantSession, *, source_id: SourceId, identifier:
         found = await find_alert_of_number(session, source_id=source_id, number=number)
     else:
         found = await _by_id(session, identifier)
+        if found is None and (alias := await alias_of_request(session, source_id=source_id, request_id=identifier)):
+            found = await find_alert_of_key(session, source_id=source_id, dedup_key=alias)
     return FoundAlert(view=found) if found is not None and found.source_id == source_id else None
 
 
@@ -99,13 +103,21 @@ async def _by_id(session: TenantSession, identifier: str) -> AlertView | None:
         return None
 
 
+async def alias_of_request(session: TenantSession, *, source_id: SourceId, request_id: str) -> str:
+    """This will return the alias of the alert that a request of this source creates, processed or not.
+
+    Opsgenie's ids of alerts begin with the id of the request that made them, and clients name alerts by the latter.
+    """
+    delivery = await _request(session, source_id=source_id, request_id=request_id)
+    if delivery is None or delivery.headers.get(ACTION_HEADER) != "create":
+        return ""
+    return unquote(str(delivery.headers.get(KEY_HEADER, "")))
+
+
 async def request_status(session: TenantSession, *, source_id: SourceId, request_id: str) -> dict[str, Any] | None:
     """This will say what became of a request; None while it waits, and for what is no request of this source."""
-    try:
-        delivery = await find_delivery(session, delivery_id=UUID(request_id))
-    except ValueError:
-        return None
-    if delivery is None or delivery.source_id != source_id or delivery.state == DeliveryState.ACCEPTED.value:
+    delivery = await _request(session, source_id=source_id, request_id=request_id)
+    if delivery is None or delivery.state == DeliveryState.ACCEPTED.value:
         return None
     alerts = (delivery.result or {}).get("alerts") or [{}]
     outcome, alert_id = alerts[0].get("outcome"), alerts[0].get("alert_id")
@@ -123,6 +135,14 @@ async def request_status(session: TenantSession, *, source_id: SourceId, request
         "alertId": alert_id or "",
         "alias": alerts[0].get("dedup_key") or "",
     }
+
+
+async def _request(session: TenantSession, *, source_id: SourceId, request_id: str) -> DeliveryRow | None:
+    try:
+        delivery = await find_delivery(session, delivery_id=UUID(request_id))
+    except ValueError:
+        return None
+    return delivery if delivery is not None and delivery.source_id == source_id else None
 
 
 def _time(at: datetime | None) -> str | None:

@@ -100,6 +100,19 @@ async def test_an_alert_is_closed_by_its_id_and_by_its_number(world: World, kind
     assert (closed["status"], closed["alertId"]) == ("Closed alert", created["alertId"])
 
 
+async def test_an_alert_is_named_by_its_request_before_and_after_it_is_one(world: World) -> None:
+    mover = await world.mover("opsgenie_api")
+    for body in (ALERT, {"message": "No alias"}):
+        request_id = await accepted(await mover.genie("POST", "/v2/alerts", body))
+        await accepted(await mover.genie("POST", f"/v2/alerts/{request_id}/acknowledge", {}))
+        await mover.work()
+        shown = (await mover.genie("GET", f"/v2/alerts/{request_id}?identifierType=id")).json()["data"]
+        assert (shown["message"], shown["acknowledged"]) == (body["message"], True)
+        deleted = await outcome(mover, await mover.genie("DELETE", f"/v2/alerts/{request_id}"))
+        assert deleted["status"] == "Closed alert"
+    assert {state for _, state in await mover.states()} == {"resolved"}
+
+
 @pytest.mark.parametrize(
     ("priority", "severity"), [("P1", "P0"), ("P2", "P1"), ("P3", "P2"), ("P4", "P3"), ("P5", "P3"), (None, "P2")]
 )
@@ -158,7 +171,7 @@ FAULTS: dict[str, tuple[str, str, bytes, int, str | None]] = {
     "an action that is not served": ("POST", "/v2/alerts/a/escalate", b"{}", 404, None),
     "the list of alerts": ("GET", "/v2/alerts", b"", 404, None),
     "a name of excess length": ("GET", f"/v2/alerts/{'a' * 600}?identifierType=alias", b"", 404, None),
-    "another method": ("DELETE", "/v2/alerts/a", b"", 405, None),
+    "another method": ("PUT", "/v2/alerts/a", b"", 405, None),
 }
 
 
