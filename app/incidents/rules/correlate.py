@@ -90,8 +90,9 @@ class Correlation:
         alert.is_changed = True
         if not alert.is_firing:
             return _verdict(alert, AlertOutcome.IGNORED, "the alert was resolved already")
-        reason = f"{self.source_name} says that it ended at {iso(signal.at)}"
-        end_alert(world, alert, at=signal.at, reason=reason, by=f"sender {self.source_name}")
+        at = max(signal.ended_at or signal.at, signal.at)
+        reason = f"{self.source_name} says that it ended at {iso(at)}"
+        end_alert(world, alert, at=at, reason=reason, by=f"sender {self.source_name}")
         return _verdict(alert, AlertOutcome.RESOLVED, reason)
 
     def _fire(self, world: World, head: Head, signal: Signal) -> Verdict:

@@ -47,6 +47,8 @@ class Signal:
         order: What decides which of two signals of one alert is newer.
         name: The label ``alertname`` where there is one, else the title.
         started_at: When the sender says that the alert began; never after ``at``.
+        ended_at: Of a resolve that is known by a lapsed word alone: when it lapsed. Its order is the firing's, so that
+            the sender's next word that holds again brings the alert back, as after a time-out.
         note: What is to be added to the timeline.
         origin: Which word of which delivery this is, the same when the delivery is applied again.
     """
@@ -70,6 +72,7 @@ class Signal:
     warnings: tuple[str, ...] = ()
     note: str = ""
     origin: str = ""
+    ended_at: datetime | None = None
 
     @property
     def at(self) -> datetime:
@@ -158,7 +161,8 @@ def settle_status(
 ) -> tuple[AlertStatus, datetime | None]:
     """This will return the status, and the time of the end of a firing whose word had lapsed when it arrived.
 
-    Prometheus says nothing else when an alert is over: it repeats it with the end that lies behind it.
+    Prometheus says nothing else when an alert is over: it repeats it with the end that lies behind it. A word that was
+    held up on its way looks the same, so what is concluded here must not outweigh the sender's next one.
     """
     if status is not AlertStatus.FIRING or valid_until is None or valid_until > received_at + LAPSE_TOLERANCE:
         return status, None

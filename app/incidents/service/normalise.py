@@ -61,7 +61,7 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, delivered: Delivered, 
         group_by=source.group_by,
     )
     status, ended_at = settle_status(event.status, valid_until=event.ends_at, received_at=delivered.received_at)
-    at, time_warning = settle_time(ended_at or event.event_time, delivered.received_at)
+    at, time_warning = settle_time(event.event_time, delivered.received_at)
     severity, severity_warning = settle_severity(
         given=event.severity,
         raw=event.raw_severity,
@@ -88,6 +88,7 @@ def _to_signal(source: SourceFacts, event: AlertEvent, *, delivered: Delivered, 
         warnings=merge_warnings(event.warnings, (time_warning, severity_warning)),
         note=clean(event.note.strip(), MAX_NOTE),
         origin=origin_of(delivery_id=delivered.delivery_id, index=index, key=key) if _speaks(event) else "",
+        ended_at=ended_at,
     )
 
 
