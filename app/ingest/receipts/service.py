@@ -17,7 +17,7 @@ from app.ingest.schemas import AlertResult, DeliveryState, ReceiptDetail, StageV
 from app.ingest.service import get_receipt
 
 SHOWN_INCIDENTS = 20
-_OPENING = frozenset({"opened"})
+_OPENING = frozenset({"opened", "collapsed"})
 
 
 async def follow(session: TenantSession, *, delivery_id: UUID) -> ReceiptEffects:

@@ -32,7 +32,12 @@ class FirstRequest:
         parts = ["curl", "-sS", "-X", "POST", shlex.quote(f"{public_url.rstrip('/')}{self.url_path}")]
         for name, value in self.headers:
             parts += ["-H", shlex.quote(f"{name}: {value}")]
-        return " ".join([*parts, "--data-raw", shlex.quote(self.body.decode())])
+        text = self.body.decode()
+        if "\n" not in text:
+            return " ".join([*parts, "--data-raw", shlex.quote(text)])
+        # One line to be copied, whatever the body's; every shell has printf.
+        escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
+        return " ".join(["printf %b", shlex.quote(escaped), "|", *parts, "--data-binary @-"])
 
 
 def example_body(kind: AlertSource) -> bytes:

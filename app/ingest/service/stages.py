@@ -67,7 +67,8 @@ def _alerts(row: DeliveryRow, result: Mapping[str, Any]) -> StageView:
         return _nothing_yet(row, "alerts")
     outcomes: Mapping[str, int] = result.get("outcomes", {})
     if not outcomes:
-        return StageView(stage="alerts", state="none", at=row.processed_at, reason="the delivery carries no alerts")
+        why = "; ".join(result.get("warnings", [])[:3]) or "the delivery carries no alerts"
+        return StageView(stage="alerts", state="none", at=row.processed_at, reason=why)
     said = ", ".join(f"{count} {_IN_WORDS.get(outcome, outcome)}" for outcome, count in outcomes.items())
     return StageView(stage="alerts", state="done", at=row.processed_at, reason=said)
 
