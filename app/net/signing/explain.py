@@ -86,8 +86,8 @@ def _message(profile: Profile, request: SignedRequest) -> bytes | None:
         message = sns.read_message(document) if isinstance(document, dict) else None
         return None if message is None or isinstance(message, Refused) else message.signed
     if profile.plugin == "twilio" and request.origin:
-        fields = twilio.signed_fields(request)
-        return None if isinstance(fields, Refused) else twilio.urls(request)[0] + fields
+        fields, spellings = twilio.signed_fields(request), twilio.urls(request)
+        return None if isinstance(fields, Refused) or not spellings else spellings[0] + fields
     return None
 
 

@@ -73,8 +73,10 @@ def _read(request: SignedRequest, found: dict[bytes, bytes]) -> tuple[list[bytes
         return MISSING
     if len(signature) != _SIGNATURE_CHARS:
         return MALFORMED
-    fields = signed_fields(request)
-    return fields if isinstance(fields, Refused) else ([url + fields for url in urls(request)], signature)
+    fields, spellings = signed_fields(request), urls(request)
+    if isinstance(fields, Refused):
+        return fields
+    return ([url + fields for url in spellings], signature) if spellings else NOT_CONFIGURED
 
 
 def _matches(key: bytes, messages: Sequence[bytes], signature: bytes) -> bool:
@@ -86,13 +88,14 @@ def _matches(key: bytes, messages: Sequence[bytes], signature: bytes) -> bool:
 
 
 def urls(request: SignedRequest) -> list[bytes]:
-    """This will return the spellings of the request's URL: as configured, and with the port added or left out."""
-    parts = urlsplit(request.origin)
-    host, _, port = (
-        parts.netloc.rpartition(":") if parts.netloc.rpartition(":")[2].isdigit() else (parts.netloc, "", "")
-    )
-    default = _DEFAULT_PORTS.get(parts.scheme, "")
-    hosts = [parts.netloc, host if port else f"{host}:{default}"]
+    """This will return the spellings of the request's URL, with the port and without; none where the origin is odd."""
+    try:
+        parts = urlsplit(request.origin)
+        port = parts.port
+    except ValueError:
+        return []
+    host = parts.netloc.removesuffix(f":{port}") if port is not None else parts.netloc
+    hosts = [parts.netloc, host if port is not None else f"{host}:{_DEFAULT_PORTS.get(parts.scheme, '')}"]
     query = b"?" + request.query if request.query else b""
     path = (parts.path.rstrip("/") + request.path).encode("utf-8", "surrogatepass")
     return [f"{parts.scheme}://{name}".encode("utf-8", "replace") + path + query for name in hosts]
