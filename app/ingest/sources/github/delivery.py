@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ _CONCLUSIONS = {
     "success": AlertStatus.RESOLVED,
     "neutral": AlertStatus.RESOLVED,
 }
+_HAPPENED = {"timed_out": "timed out", "action_required": "needs somebody to act"}
 _DEPLOYMENTS = {
     "failure": AlertStatus.FIRING,
     "error": AlertStatus.FIRING,
@@ -26,99 +28,102 @@ _DEPLOYMENTS = {
 }
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What runs to an end, a workflow, a check or an app's checks.
+
+    Attributes:
+        identity: What tells it from others on the same branch.
+        said: What GitHub says of it.
+        began: Of two runs at once the newer one tells how the branch is, whichever ends last.
+    """
+
+    kind: str
+    name: str
+    identity: str
+    branch: str
+    began: datetime | None
+    said: Mapping[str, Any]
+
+    @property
+    def conclusion(self) -> str:
+        return fields.text_at(self.said, "conclusion").lower()
+
+
 def workflow_run(payload: Mapping[str, Any], config: GitHubConfig) -> list[AlertEvent]:
     """This will return the event of a workflow that has run to its end."""
-    run = fields.object_at(payload, "workflow_run")
-    name = fields.text_at(run, "name") or "A workflow"
-    identity = fields.text_of(run.get("workflow_id"), limit=200) or name
-    return _concluded(
-        payload, run, config, kind="workflow", name=name, identity=identity, began=run.get("run_started_at")
-    )
+    said = fields.object_at(payload, "workflow_run")
+    name = fields.text_at(said, "name") or "A workflow"
+    identity = fields.text_of(said.get("workflow_id"), limit=200) or name
+    began = values.parse_time(said.get("run_started_at"))
+    return _concluded(payload, config, _Run("workflow", name, identity, _branch(said), began, said))
 
 
 def check_run(payload: Mapping[str, Any], config: GitHubConfig) -> list[AlertEvent]:
     """This will return the event of a check that has run to its end."""
-    run = fields.object_at(payload, "check_run")
-    name = fields.text_at(run, "name") or "A check"
-    app = fields.text_at(fields.object_at(run, "app"), "slug")
-    branch = fields.text_at(fields.object_at(run, "check_suite"), "head_branch")
-    return _concluded(
-        payload,
-        {**run, "head_branch": branch},
-        config,
-        kind="check",
-        name=name,
-        identity=f"{app}:{name}",
-        began=run.get("started_at"),
-    )
+    said = fields.object_at(payload, "check_run")
+    name = fields.text_at(said, "name") or "A check"
+    app = fields.text_at(fields.object_at(said, "app"), "slug")
+    branch = _branch(fields.object_at(said, "check_suite"))
+    began = values.parse_time(said.get("started_at"))
+    return _concluded(payload, config, _Run("check", name, f"{app}:{name}", branch, began, said))
 
 
 def check_suite(payload: Mapping[str, Any], config: GitHubConfig) -> list[AlertEvent]:
     """This will return the event of an app's checks of one commit."""
-    suite = fields.object_at(payload, "check_suite")
-    app = fields.object_at(suite, "app")
+    said = fields.object_at(payload, "check_suite")
+    app = fields.object_at(said, "app")
     name = fields.text_at(app, "name", "slug") or "An app's checks"
-    return _concluded(
-        payload,
-        suite,
-        config,
-        kind="suite",
-        name=name,
-        identity=fields.text_at(app, "slug") or name,
-        began=suite.get("created_at"),
-    )
+    identity = fields.text_at(app, "slug") or name
+    began = values.parse_time(said.get("created_at"))
+    return _concluded(payload, config, _Run("suite", name, identity, _branch(said), began, said))
 
 
-def _concluded(
-    payload: Mapping[str, Any],
-    run: Mapping[str, Any],
-    config: GitHubConfig,
-    *,
-    kind: str,
-    name: str,
-    identity: str,
-    began: object,
-) -> list[AlertEvent]:
+def _branch(said: Mapping[str, Any]) -> str:
+    return fields.text_at(said, "head_branch")
+
+
+def _concluded(payload: Mapping[str, Any], config: GitHubConfig, run: _Run) -> list[AlertEvent]:
     repository, key = _repository(payload)
-    branch = fields.text_at(run, "head_branch")
-    conclusion = fields.text_at(run, "conclusion").lower()
-    status = _CONCLUSIONS.get(conclusion)
+    status = _CONCLUSIONS.get(run.conclusion)
     if status is None:
-        said = conclusion or fields.text_at(run, "status") or "not concluded"
-        return Events(notes=[f"a {kind} that is {said[:40]} neither fails nor succeeds"])
-    default = fields.text_at(fields.object_at(payload, "repository"), "default_branch")
-    # A pull request from a fork often comes from the fork's own "main".
-    is_proposal = fields.text_at(run, "event").startswith("pull_request")
-    if not config.all_branches and (is_proposal or (default and branch != default)):
-        return Events(notes=[f"not on the default branch {default[:60]!r}; set all_branches to hear of every branch"])
-    commit = fields.text_at(run, "head_sha")
-    happened = {"timed_out": "timed out", "action_required": "needs somebody to act"}.get(conclusion, "failed")
-    now = happened if status is AlertStatus.FIRING else "succeeded"
+        said = run.conclusion or fields.text_at(run.said, "status") or "not concluded"
+        return Events(notes=[f"a {run.kind} that is {said[:40]} neither fails nor succeeds"])
+    if not config.all_branches and not _is_default(payload, run):
+        return Events(notes=["not on the default branch; set all_branches to hear of every branch"])
+    happened = _HAPPENED.get(run.conclusion, "failed") if status is AlertStatus.FIRING else "succeeded"
     return [
         AlertEvent(
-            dedup_key=fields.compound_key(kind, key, identity, branch),
+            dedup_key=fields.compound_key(run.kind, key, run.identity, run.branch),
             status=status,
-            title=values.one_line(f"{repository}: {name} {now}{f' on {branch}' if branch else ''}"),
-            description=_description(run, commit),
+            title=values.one_line(f"{repository}: {run.name} {happened}{f' on {run.branch}' if run.branch else ''}"),
+            description=_description(run.said),
             raw_severity="failed check",
-            # Of two runs at once the newer one tells how the branch is, whichever ends last.
-            event_time=values.parse_time(began),
-            starts_at=values.parse_time(began),
-            ends_at=_ended_at(run) if status is AlertStatus.RESOLVED else None,
+            event_time=run.began,
+            starts_at=run.began,
+            ends_at=_ended_at(run.said) if status is AlertStatus.RESOLVED else None,
             labels=fields.said(
                 {
-                    "alertname": name,
+                    "alertname": run.name,
                     "repository": repository,
-                    "branch": branch,
-                    "kind": kind,
-                    "conclusion": conclusion,
-                    "actor": fields.text_at(fields.object_at(run, "actor"), "login"),
+                    "branch": run.branch,
+                    "kind": run.kind,
+                    "conclusion": run.conclusion,
+                    "actor": fields.text_at(fields.object_at(run.said, "actor"), "login"),
                 }
             ),
-            links=values.links(("Run", run.get("html_url")), ("Details", run.get("details_url"))),
-            group={"repository": repository, "branch": branch or "none"},
+            links=values.links(("Run", run.said.get("html_url")), ("Details", run.said.get("details_url"))),
+            group={"repository": repository, "branch": run.branch or "none"},
         )
     ]
+
+
+def _is_default(payload: Mapping[str, Any], run: _Run) -> bool:
+    """Whether it ran on the default branch; a pull request from a fork often comes from the fork's own "main"."""
+    if fields.text_at(run.said, "event").startswith("pull_request"):
+        return False
+    default = fields.text_at(fields.object_at(payload, "repository"), "default_branch")
+    return not default or run.branch == default
 
 
 def deployment_status(payload: Mapping[str, Any], config: GitHubConfig) -> list[AlertEvent]:
@@ -170,7 +175,8 @@ def _repository(payload: Mapping[str, Any]) -> tuple[str, str]:
     return name or f"Repository {key}", key
 
 
-def _description(run: Mapping[str, Any], commit: str) -> str:
+def _description(run: Mapping[str, Any]) -> str:
+    commit = fields.text_at(run, "head_sha")
     message = fields.text_at(fields.object_at(run, "head_commit"), "message")
     facts = (
         ("Commit", f"{commit[:12]} {message}".strip()),

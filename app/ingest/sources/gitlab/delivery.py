@@ -23,46 +23,52 @@ def pipeline(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEven
     refused = _not_told(payload, config, ref=ref, what="pipeline", is_proposal=source in _OF_MERGE_REQUESTS)
     if status is None or refused is not None:
         return refused or _neither("pipeline", fields.text_at(run, "status"))
+    return [_pipeline_event(payload, run, status, ref=ref, source=source)]
+
+
+def _pipeline_event(
+    payload: Mapping[str, Any], run: Mapping[str, Any], status: AlertStatus, *, ref: str, source: str
+) -> AlertEvent:
     project, key = project_of(payload)
     # A nightly pipeline's success says nothing about what was pushed, nor a child's about its parent.
     kind = _KINDS_OF_PIPELINE.get(source, "")
-    failed = [
+    commit = fields.object_at(payload, "commit")
+    now = "failed" if status is AlertStatus.FIRING else "succeeded"
+    # Of two pipelines at once the newer one tells how the branch is, whichever ends last.
+    began = values.parse_time(run.get("created_at"))
+    return AlertEvent(
+        dedup_key=fields.compound_key("pipeline", key, ref, kind),
+        status=status,
+        title=values.one_line(f"{project}: {f'{kind} ' if kind else ''}pipeline {now}{f' on {ref}' if ref else ''}"),
+        description=_lines(
+            ("Failed jobs", ", ".join(_failed_jobs(payload))),
+            ("Commit", fields.text_at(commit, "title", "message")),
+            ("Author", fields.text_at(fields.object_at(commit, "author"), "name")),
+        ),
+        raw_severity="failed pipeline",
+        event_time=began,
+        starts_at=began,
+        ends_at=values.parse_time(run.get("finished_at")) if status is AlertStatus.RESOLVED else None,
+        labels=fields.said(
+            {
+                "alertname": "pipeline",
+                "project": project,
+                "ref": ref,
+                "source": source,
+                "user": fields.text_at(fields.object_at(payload, "user"), "username", "name"),
+            }
+        ),
+        links=values.links(("Pipeline", run.get("url")), ("Commit", commit.get("url"))),
+        group={"project": project, "ref": ref or "none"},
+    )
+
+
+def _failed_jobs(payload: Mapping[str, Any]) -> list[str]:
+    return [
         f"{fields.text_at(build, 'stage')}: {fields.text_at(build, 'name')}"
         for build in fields.objects_at(payload, "builds")
         if build.get("status") == "failed" and build.get("allow_failure") is not True
     ][:20]
-    commit = fields.object_at(payload, "commit")
-    now = "failed" if status is AlertStatus.FIRING else "succeeded"
-    return [
-        AlertEvent(
-            dedup_key=fields.compound_key("pipeline", key, ref, kind),
-            status=status,
-            title=values.one_line(
-                f"{project}: {f'{kind} ' if kind else ''}pipeline {now}{f' on {ref}' if ref else ''}"
-            ),
-            description=_lines(
-                ("Failed jobs", ", ".join(failed)),
-                ("Commit", fields.text_at(commit, "title", "message")),
-                ("Author", fields.text_at(fields.object_at(commit, "author"), "name")),
-            ),
-            raw_severity="failed pipeline",
-            # Of two pipelines at once the newer one tells how the branch is, whichever ends last.
-            event_time=values.parse_time(run.get("created_at")),
-            starts_at=values.parse_time(run.get("created_at")),
-            ends_at=values.parse_time(run.get("finished_at")) if status is AlertStatus.RESOLVED else None,
-            labels=fields.said(
-                {
-                    "alertname": "pipeline",
-                    "project": project,
-                    "ref": ref,
-                    "source": source,
-                    "user": fields.text_at(fields.object_at(payload, "user"), "username", "name"),
-                }
-            ),
-            links=values.links(("Pipeline", run.get("url")), ("Commit", commit.get("url"))),
-            group={"project": project, "ref": ref or "none"},
-        )
-    ]
 
 
 def job(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEvent]:

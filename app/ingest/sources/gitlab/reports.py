@@ -76,30 +76,19 @@ def vulnerability(payload: Mapping[str, Any], config: GitLabConfig) -> list[Aler
     if not url:
         raise ParseError("body.unexpected_shape", "the vulnerability has no url")
     is_over = fields.text_at(found, "state") in _OVER
-    location = fields.object_at(found, "location")
-    package = fields.text_at(fields.object_at(fields.object_at(location, "dependency"), "package"), "name")
-    known_as = [fields.text_at(entry, "name") for entry in fields.objects_at(found, "identifiers")[:20]]
-    cve = next((name for name in known_as if name.startswith("CVE-")), "")
     # The payload names no project but for its number; the address begins with its path.
     path = values.one_line(url.partition("://")[2].partition("/")[2].partition("/-/")[0], limit=values.LABEL_VALUE_MAX)
     project = path or fields.text_at(found, "project_id") or "unknown"
     severity = fields.text_at(found, "severity")
     at = values.parse_time(found.get("updated_at"))
     title = fields.text_at(found, "title") or "without a title"
+    facts = _facts(found)
     return [
         AlertEvent(
             dedup_key=f"vulnerability:{url}",
             status=AlertStatus.RESOLVED if is_over else AlertStatus.FIRING,
             title=values.one_line(f"{project}: {severity.capitalize() or 'New'} vulnerability: {title}"),
-            description="\n".join(
-                f"{what}: {said}"
-                for what, said in (
-                    ("Found in", fields.text_at(location, "file")),
-                    ("Package", package),
-                    ("Known as", ", ".join(known_as)),
-                )
-                if said
-            ),
+            description="\n".join(f"{what}: {said}" for what, said in facts.items() if said),
             raw_severity=severity,
             event_time=at,
             starts_at=values.parse_time(found.get("created_at")),
@@ -109,8 +98,8 @@ def vulnerability(payload: Mapping[str, Any], config: GitLabConfig) -> list[Aler
                     "alertname": "vulnerability",
                     "project": project,
                     "report_type": fields.text_at(found, "report_type"),
-                    "package": package,
-                    "cve": cve,
+                    "package": facts["Package"],
+                    "cve": next((name for name in facts["Known as"].split(", ") if name.startswith("CVE-")), ""),
                 }
             ),
             links=values.links(("Vulnerability", url)),
@@ -118,3 +107,14 @@ def vulnerability(payload: Mapping[str, Any], config: GitLabConfig) -> list[Aler
             group={"project": project, "alertname": "vulnerability"},
         )
     ]
+
+
+def _facts(found: Mapping[str, Any]) -> dict[str, str]:
+    location = fields.object_at(found, "location")
+    package = fields.object_at(fields.object_at(location, "dependency"), "package")
+    known_as = [fields.text_at(entry, "name", limit=100) for entry in fields.objects_at(found, "identifiers")[:20]]
+    return {
+        "Found in": fields.text_at(location, "file"),
+        "Package": fields.text_at(package, "name"),
+        "Known as": ", ".join(filter(None, known_as)),
+    }

@@ -76,12 +76,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: ServiceNowConfig) -> 
             starts_at=_time(record, "opened_at", "sys_created_on"),
             ends_at=_time(record, "resolved_at", "closed_at", "sys_updated_on") if is_over else None,
             labels=fields.said({name: _display(record.get(name)) for name in _LABELS}),
-            annotations=fields.said(
-                {
-                    "close_code": _display(record.get("close_code")),
-                    "close_notes": _prose(record.get("close_notes"))[:4000],
-                }
-            ),
+            annotations=_annotations(record),
             links=values.links(("Incident", url)),
             ticket=TicketRef(
                 system="servicenow",
@@ -93,6 +88,11 @@ def parse(body: bytes, headers: Mapping[str, str], config: ServiceNowConfig) -> 
             warnings=fields.bounded(warnings),
         )
     ]
+
+
+def _annotations(record: Mapping[str, Any]) -> dict[str, str]:
+    notes = values.clean_text(_prose(record.get("close_notes")), limit=values.ANNOTATION_MAX)
+    return fields.said({"close_code": _display(record.get("close_code")), "close_notes": notes})
 
 
 def _record_of(payload: Mapping[str, Any]) -> Mapping[str, Any]:
