@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-NAMES = ("ingest", "rivals", "jobs", "latency", "storm", "sizes", "footprint", "sources")
+NAMES = ("ingest", "rivals", "jobs", "latency", "storm", "fairness", "sizes", "footprint", "sources")
 
 
 def main() -> None:

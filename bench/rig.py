@@ -64,6 +64,11 @@ class Rig:
             "TOCSIN_REDIS__URL": self.valkey.url,
             "TOCSIN_SECURITY__ENCRYPTION_KEYS": f'["bench:{base64.b64encode(os.urandom(32)).decode()}"]',
             "TOCSIN_SECURITY__TOKEN_PEPPER": base64.b64encode(os.urandom(32)).decode(),
+            # What is measured is the machine, not a limit; on all the same, so that its cost is in every figure.
+            "TOCSIN_LIMITS__TENANT_DELIVERIES_PER_S": "1e9",
+            "TOCSIN_LIMITS__TENANT_BYTES_PER_S": "1e12",
+            "TOCSIN_LIMITS__TENANT_ALERTS_PER_MIN": "1e9",
+            "TOCSIN_LIMITS__TENANT_BACKLOG": "10000000",
             "TOCSIN_HTTP__METRICS_PORT": "0",
             "TOCSIN_JOBS__RELAY_METRICS_PORT": "0",
             "TOCSIN_JOBS__WORKER_METRICS_PORT": "0",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import os
 import random
 import time
@@ -54,9 +55,9 @@ def run(options: argparse.Namespace) -> Report:
             requests = [request for source in sources for request in deliveries(source, per_tenant)]
             random.Random(5).shuffle(requests)
             with rig.running("workers.main", log="worker") as worker:
-                asyncio.run(_quiet_for(rig, port, Quiet(quiet), seconds=4))  # everybody has started
+                asyncio.run(quiet_for(rig, port, Quiet(quiet), seconds=4))  # everybody has started
                 idle, stormy = Quiet(quiet), Quiet(quiet)
-                asyncio.run(_quiet_for(rig, port, idle, seconds=20))
+                asyncio.run(quiet_for(rig, port, idle, seconds=20))
                 asyncio.run(rig.fetch(_PAUSE, True))
                 started = time.monotonic()
                 answers = asyncio.run(send_all(port, requests, connections=64))
@@ -97,7 +98,7 @@ def webhook(
             "annotations": {"summary": f"Queue of {name} is deep"},
             "startsAt": starts.isoformat(),
             "endsAt": ends.isoformat() if ends else never,
-            "fingerprint": f"{abs(hash(name)):016x}"[:16],
+            "fingerprint": hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
         }
         for name in names
     ]
@@ -137,7 +138,9 @@ async def _work_off(rig: Rig, port: int, worker: psutil.Process, quiet: Quiet) -
     return seconds, memory
 
 
-async def _quiet_for(rig: Rig, port: int, quiet: Quiet, *, seconds: float) -> None:
+async def quiet_for(rig: Rig, port: int, quiet: Quiet, *, seconds: float, after_s: float = 0.0) -> None:
+    """This will send the quiet tenant's alerts, one after the other, for so long."""
+    await asyncio.sleep(after_s)
     over = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, over.set)
     await _probe(rig, port, quiet, over)

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "incidents": ("app.cli.incidents", "List incidents and read the history of one."),
     "heartbeat": ("app.cli.heartbeats", "Expect to hear of something; a missed beat opens an alert."),
     "smtp": ("app.cli.smtp", "Receive mail for email sources until stopped."),
+    "limits": ("app.cli.limits", "Show and set what tenants and sources may send."),
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),
     "audit": ("app.cli.audit", "Prove that the audit trail is whole."),
     "db": ("app.cli.db", "Database roles and migrations."),

@@ -143,6 +143,9 @@ class Admission:
         self._closing.set()
         if self._refreshing is not None:
             await asyncio.gather(self._refreshing, return_exceptions=True)
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(self._settings.refresh_s):
+                    await self._peers.leave()
 
     def _look_again(self) -> None:
         if (self._refreshing is None or self._refreshing.done()) and not self._closing.is_set():

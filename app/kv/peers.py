@@ -43,3 +43,11 @@ class Peers:
         """
         found: int = await self._redis.eval(_SIGN, 1, self._key, self._me, LIFE_S)
         return found
+
+    async def leave(self) -> None:
+        """This will take the sign of life back, so that the others need not wait until it has faded.
+
+        Raises:
+            RedisError: Redis is away.
+        """
+        await self._redis.zrem(self._key, self._me)

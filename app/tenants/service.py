@@ -69,6 +69,18 @@ async def list_tenants(session: SystemSession, *, after: UUID | None, limit: int
     return await repository.list_all(session, after=after, limit=limit)
 
 
+async def get_tenant(session: TenantSession) -> TenantRow:
+    """This will return the tenant whose transaction this is.
+
+    Raises:
+        TenantNotFound: There is none.
+    """
+    row = await repository.find_own(session)
+    if row is None or row.state == TenantState.DELETED:
+        raise TenantNotFound
+    return row
+
+
 async def isolate_tenant(session: TenantSession, *, reason: str, actor: Actor, now: datetime) -> TenantRow:
     """This will cut the tenant off: its tokens and senders are refused, its rows stay as evidence (E9).
 
@@ -88,9 +100,7 @@ async def restore_tenant(session: TenantSession, *, reason: str, actor: Actor, n
 
 
 async def _change(session: TenantSession, state: TenantState, *, reason: str, actor: Actor, now: datetime) -> TenantRow:
-    row = await repository.find_own(session)
-    if row is None or row.state == TenantState.DELETED:
-        raise TenantNotFound
+    row = await get_tenant(session)
     if row.state != state:
         detail = {"from": row.state, "to": state.value, "reason": reason}
         row.state = state.value

@@ -18,9 +18,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(slots=True)
 class _Flow:
-    """Attributes:
-    credit: What it may still cost in its turn.
-    """
+    """Somebody who waits; ``credit`` is what an earlier turn left, mostly a debt."""
 
     credit: float
 
@@ -53,7 +51,7 @@ class Turns(Generic[K]):
         self._forget(now)
         served = self._served.pop(key, None)
         if served is None:
-            self._new[key] = _Flow(self._quantum)
+            self._new[key] = _Flow(0.0)
         else:
             # What it overdrew it still owes; what it left it does not keep.
             self._old[key] = _Flow(min(served[1], 0.0))
@@ -62,14 +60,14 @@ class Turns(Generic[K]):
         """This will return who is next and what it may cost, or None; it waits no longer, until it joins again."""
         if self._new:
             key, flow = self._new.popitem(last=False)
-            return key, flow.credit
+            return key, self._quantum
         if only_newcomers or not self._old:
             return None
         while True:
             key, flow = self._old.popitem(last=False)
+            flow.credit += self._quantum
             if flow.credit > 0:
                 return key, flow.credit
-            flow.credit += self._quantum
             self._old[key] = flow
 
     def served(self, key: K, *, credit: float, waits: bool, now: float) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.operations.endpoints import audit, jobs, tenants
+from app.operations.endpoints import audit, jobs, limits, tenants
 
 router = APIRouter()
-for part in (jobs, tenants, audit):
+for part in (jobs, tenants, limits, audit):
     router.include_router(part.router)
