@@ -25,6 +25,6 @@ COPY --from=build /opt/tocsin /opt/tocsin
 ENV PATH=/opt/tocsin/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TOCSIN_TELEMETRY__METRICS_HOST=0.0.0.0
 WORKDIR /srv/tocsin
 USER 10001:10001
-EXPOSE 8080 9101 9102 9103
+EXPOSE 8080 2525 9101 9102 9103 9104
 # No access log: a url_secret source carries its secret in the query string. Connections outlive those of a proxy in front.
 CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8080", "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "25"]

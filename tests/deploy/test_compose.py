@@ -22,7 +22,7 @@ from tests.deploy.policy import PINNED
 
 STORES = ("postgres", "valkey")
 ONCE = ("bootstrap", "migrate")
-PROCESSES = ("api", "relay", "worker")
+PROCESSES = ("api", "relay", "worker", "smtp")
 COMMAND_LINE = {"TOCSIN_SUPERUSER_DSN"}
 
 Service = dict[str, Any]
@@ -82,6 +82,7 @@ WEAKENED: dict[str, tuple[Callable[[dict[str, Service]], Any], str]] = {
     "not restarted": (lambda s: s["worker"].pop("restart"), "worker is not started again"),
     "no grace": (lambda s: s["worker"].pop("stop_grace_period"), "worker does not say"),
     "open store": (lambda s: s["postgres"].update(ports=["5432:5432"]), "postgres publishes"),
+    "open mail": (lambda s: s["smtp"].update(ports=["2525:2525"]), "smtp publishes"),
     "open api": (lambda s: s["api"].update(ports=["8080:8080"]), "api publishes"),
     "endless log": (lambda s: s["api"].pop("logging"), "api logs without end"),
     "socket": (lambda s: s["worker"].update(volumes=["/var/run/docker.sock:/s"]), "worker mounts the host"),
@@ -102,6 +103,7 @@ def test_the_stores_are_on_a_network_that_leads_nowhere(document: dict[str, Any]
         **{name: {"stores"} for name in (*STORES, *ONCE, "relay")},
         "api": {"stores", "front"},
         "worker": {"stores", "world"},
+        "smtp": {"stores", "front"},
         "proxy": {"front", "world"},
     }
 
@@ -157,6 +159,7 @@ def test_a_service_sees_only_the_secrets_that_it_uses(document: dict[str, Any]) 
         "api": stores | {"ENCRYPTION_KEYS", "TOKEN_PEPPER"},
         "relay": stores,
         "worker": stores | {"ENCRYPTION_KEYS"},
+        "smtp": stores | {"ENCRYPTION_KEYS"},
         "proxy": set(),
     }
     # Compose refuses a secret that is not a file for a service with a read-only root file system (docker/compose#12031).
@@ -176,7 +179,8 @@ def test_they_start_in_the_order_that_they_need(document: dict[str, Any]) -> Non
 
 def test_the_commands_and_times_are_those_of_the_cluster(document: dict[str, Any]) -> None:
     objects, services = render("production"), document["services"]
-    for name, deployment in (("api", "tocsin-api"), ("relay", "tocsin-relay"), ("worker", "tocsin-worker-intake")):
+    deployments = {"api": "tocsin-api", "relay": "tocsin-relay", "worker": "tocsin-worker-intake", "smtp": "tocsin-smtp"}
+    for name, deployment in deployments.items():
         pod = pod_of(named(objects, "Deployment", deployment))
         assert services[name]["stop_grace_period"] == f"{pod['terminationGracePeriodSeconds']}s"
         if name != "api":  # the image's own command is the API
@@ -192,6 +196,7 @@ def test_the_checks_ask_what_is_served(document: dict[str, Any]) -> None:
         "api": "http://127.0.0.1:8080/readyz",
         "relay": f"http://127.0.0.1:{settings.jobs.relay_metrics_port}{LIVE_PATH}",
         "worker": f"http://127.0.0.1:{settings.jobs.worker_metrics_port}{LIVE_PATH}",
+        "smtp": f"http://127.0.0.1:{settings.smtp.metrics_port}{LIVE_PATH}",
     }
     for name, url in wanted.items():
         assert re.findall(r"http://[^']+", " ".join(document["services"][name]["healthcheck"]["test"])) == [url]

@@ -23,8 +23,9 @@ INCOMING = {
     "tocsin-api": {"ingress-nginx/*:8080", "monitoring/*:9101"},
     "tocsin-relay": {"monitoring/*:9102"},
     "tocsin-migrate": set(),
-    "postgresql": {"api+relay+worker+migrate:5432"},
-    "valkey": {"api+relay+worker:6379"},
+    "tocsin-smtp": {"mail/*:2525", "monitoring/*:9104"},
+    "postgresql": {"api+relay+worker+smtp+migrate:5432"},
+    "valkey": {"api+relay+worker+smtp:6379"},
 }
 
 

@@ -89,6 +89,7 @@ def test_a_process_is_given_only_the_secrets_that_it_uses() -> None:
     assert asked == {
         "tocsin-api": worker | {"SECURITY__TOKEN_PEPPER"},
         "tocsin-relay": stores,
+        "tocsin-smtp": worker,
         **{f"tocsin-worker-{queue}": worker for queue in ALL_QUEUES},
         "tocsin-worker-enhancement": worker | {"ENHANCEMENT__LLM__API_KEY"},
     }
@@ -140,12 +141,15 @@ def test_the_ports_are_the_ones_that_the_processes_open() -> None:
         "api": settings.http.metrics_port,
         "relay": settings.jobs.relay_metrics_port,
         "worker": settings.jobs.worker_metrics_port,
+        "smtp": settings.smtp.metrics_port,
     }
     for body, container in processes("production"):
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert ports["metrics"] == metrics[component(body)]
         if component(body) == "api":
             assert str(ports["http"]) == container["args"][container["args"].index("--port") + 1]
+        if component(body) == "smtp":
+            assert ports["smtp"] == settings.smtp.port
 
 
 def test_a_stopping_process_has_the_time_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +165,9 @@ def test_a_stopping_process_has_the_time_it_takes(monkeypatch: pytest.MonkeyPatc
             assert graceful > settings.http.request_timeout_s
             wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
             assert grace >= wait + graceful + 2 * settings.telemetry.export_timeout_s
+        elif component(body) == "smtp":
+            wait = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            assert grace >= wait + settings.smtp.stop_timeout_s + 2 * settings.telemetry.export_timeout_s
         else:
             assert grace >= settings.telemetry.export_timeout_s + CLOSING_S
 

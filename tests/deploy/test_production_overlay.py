@@ -54,7 +54,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> int:
         with monkeypatch.context() as patched:
             database = read_settings(environment(objects, pod_of(body)["containers"][0]), patched).database
         each = database.pool_size + database.pool_overflow + database.system_pool_size
-        most = {"api": 10, "relay": 2, "worker": 0}[component(body)]
+        most = {"api": 10, "relay": 2, "smtp": 2, "worker": 0}[component(body)]
         total += each * (scaled[body["metadata"]["name"]]["maxReplicaCount"] if component(body) == "worker" else most)
     return total
 

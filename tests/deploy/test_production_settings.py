@@ -43,6 +43,7 @@ def strong() -> dict[str, Any]:
             "token_pepper": secrets.token_hex(32),
         },
         "http": {"public_url": "https://tocsin.example"},
+        "smtp": {"certificate_file": "/tls/tls.crt", "key_file": "/tls/tls.key"},
     }
 
 
@@ -206,3 +207,12 @@ def test_relay_and_worker_refuse_too(module: str) -> None:
     )
     assert done.returncode == 1
     assert "TOCSIN_REDIS__URL has no password" in done.stderr
+
+
+def test_the_mail_listener_wants_a_certificate_or_to_be_told_otherwise() -> None:
+    plain = strong() | {"smtp": {}}
+    refuse_weak_settings(Settings(_env_file=None, **plain), process=Process.API, environ={})
+    with pytest.raises(WeakSettings, match="TOCSIN_SMTP__CERTIFICATE_FILE is empty"):
+        refuse_weak_settings(Settings(_env_file=None, **plain), process=Process.SMTP, environ={})
+    told = strong() | {"smtp": {"allow_plain": True}}
+    refuse_weak_settings(Settings(_env_file=None, **told), process=Process.SMTP, environ={})
