@@ -67,6 +67,7 @@ SOURCE = AlertSource(
         "labels": {"alertname": "TocsinTest", "severity": "info", "instance": "test-1"},
         "annotations": {"summary": "A first alert, straight from Prometheus"},
         "startsAt": "2026-01-05T12:00:00Z",
+        "endsAt": "2199-01-01T00:00:00Z",  # what Prometheus always sends; a time that is over would end the alert
         "generatorURL": "http://prometheus.example:9090/graph",
     },
 )
