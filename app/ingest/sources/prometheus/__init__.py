@@ -38,8 +38,8 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     for alert in alerts_of(found, what="the body"):
         warnings: list[str] = []
         valid_until = values.parse_time(alert.get("endsAt"))
-        if valid_until is None:
-            warnings.append("no usable endsAt: firing until said otherwise")
+        if valid_until is None and alert.get("endsAt"):
+            warnings.append("endsAt was not understood: firing until said otherwise")
         event = labelled_event(
             alert,
             status=AlertStatus.FIRING,
