@@ -85,7 +85,7 @@ def _project_event(kind: str, trigger: Mapping[str, Any], project: Mapping[str, 
         title=f"{name or identity}: {happened}" + (f" ({rate} events)" if rate else ""),
         description=prose_at(trigger, "message"),
         raw_severity=kind,
-        labels=said({"project": name, "trigger": kind, "release_stage": text_at(trigger, "releaseStage")}),
+        labels=said({"alertname": happened, "project": name, "release_stage": text_at(trigger, "releaseStage")}),
         links=values.links(("Project", project.get("url"))),
     )
 
@@ -127,10 +127,10 @@ def _labels(error: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, s
     # Of ``app`` and ``device`` payloads send what the notifier knew.
     return said(
         {
+            "alertname": text_at(error, "exceptionClass"),
             "project": text_at(project, "name"),
             "release_stage": text_at(error, "releaseStage") or text_at(object_at(error, "app"), "releaseStage"),
             "app_version": text_at(error, "appVersion") or text_at(object_at(error, "app"), "version"),
-            "exception": text_at(error, "exceptionClass"),
             "context": text_at(error, "context"),
             "host": text_at(object_at(error, "device"), "hostname"),
             "unhandled": text_at(error, "unhandled"),

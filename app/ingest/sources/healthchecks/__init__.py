@@ -65,7 +65,8 @@ def parse(body: bytes, headers: Mapping[str, str], config: HealthchecksConfig) -
             event_time=at,
             starts_at=None if over else at,
             ends_at=at if over else None,
-            labels=said({"check": name or code, "slug": text_at(check, "slug"), "tags": " ".join(tags)}) | _pairs(tags),
+            labels=_pairs(tags)
+            | said({"alertname": name or code, "slug": text_at(check, "slug"), "tags": " ".join(tags)}),
             links=values.links(("Check", f"{config.web_url.rstrip('/')}/checks/{code}/details/")),
             warnings=bounded(warnings),
         )
@@ -80,7 +81,7 @@ def _severity(tags: list[str]) -> str:
 def _pairs(tags: list[str]) -> dict[str, str]:
     """This will return the tags of the form ``team:shop`` as labels."""
     split = (tag.partition(":") for tag in tags)
-    return {name: value for name, _, value in split if name and value and name not in ("check", "slug", "tags")}
+    return {name: value for name, _, value in split if name and value}
 
 
 def _description(check: Mapping[str, Any]) -> str:

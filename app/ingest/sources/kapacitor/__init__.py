@@ -51,7 +51,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             event_time=at,
             starts_at=_began(at, alert.get("duration")),
             ends_at=at if status is AlertStatus.RESOLVED else None,
-            labels=_labels(alert, series),
+            labels={"alertname": key[: values.LABEL_VALUE_MAX], **_labels(series)},
             annotations=said({"previous_level": text_at(alert, "previousLevel", limit=40)}),
             warnings=bounded(warnings),
         )
@@ -73,7 +73,7 @@ def _began(at: datetime | None, duration_ns: object) -> datetime | None:
     return at - timedelta(seconds=seconds) if 0 <= seconds <= _DURATION_MAX_S else at
 
 
-def _labels(alert: Mapping[str, Any], series: list[dict[str, Any]]) -> dict[str, str]:
+def _labels(series: list[dict[str, Any]]) -> dict[str, str]:
     """This will return the tags that all series have in common, and the measurement."""
     labels: dict[str, str] = {}
     if series:

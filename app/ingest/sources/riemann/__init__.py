@@ -100,10 +100,11 @@ def _description(event: Mapping[str, Any], state: str) -> str:
 def _labels(event: Mapping[str, Any], host: str, service: str) -> dict[str, str]:
     further = {
         values.clean_text(name, limit=values.LABEL_NAME_MAX): text_of(event[name])
-        for name in list(event)[: values.LABELS_MAX - 4]
+        for name in list(event)[: values.LABELS_MAX - 5]
         if name not in _OWN_FIELDS
     }
-    return said({**further, "host": host, "service": service, "tags": " ".join(texts_at(event, "tags"))})
+    named = {"alertname": service or host, "host": host, "service": service}
+    return said({**further, **named, "tags": " ".join(texts_at(event, "tags"))})
 
 
 SOURCE = AlertSource(

@@ -93,6 +93,7 @@ def _event_time(event: str, item: Mapping[str, Any], occurrence: Mapping[str, An
 def _labels(item: Mapping[str, Any], occurrence: Mapping[str, Any]) -> dict[str, str]:
     return said(
         {
+            "alertname": text_at(item, "title"),
             "environment": text_at(item, "environment") or text_at(occurrence, "environment"),
             "project_id": text_at(item, "project_id"),
             "item": text_at(item, "counter"),
