@@ -165,7 +165,10 @@ async def get_storm(session: TenantSession, *, incident_id: IncidentId) -> Storm
         collapsed=row.collapsed,
         firing={severity: firing[severity] for severity in Severity},
         resolved=row.collapsed - firing.total(),
-        top=[TopLabel(label=name, values=_ranked(counts), other=other.get(name, 0)) for name, counts in values.items()],
+        top=[
+            TopLabel(label=name, values=_ranked(counts), other=other.get(name, 0))
+            for name, counts in sorted(values.items())
+        ],
     )
 
 
