@@ -151,7 +151,7 @@ class KnownSources:
             shard=shard_of(row.source_id, self._settings.shards),
             # A signed time or id says it better than a sender's habits.
             replay_window_s=window if profile.strength is not Strength.SIGNED_FRESH else None,
-            headers=HeaderFilter(_credential_headers(profile)),
+            headers=HeaderFilter({*_credential_headers(profile), self._settings.client_cert_header.lower()}),
             id_headers=_id_headers(profile),
         )
 

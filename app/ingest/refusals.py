@@ -75,11 +75,12 @@ class RefusalCounter:
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.get_running_loop().create_task(self._flush_later())
 
-    async def flush(self) -> None:
-        """This will write down what was counted; what cannot be written is kept for the next time."""
+    async def flush(self) -> bool:
+        """This will write down what was counted, and say whether it could; what cannot be written is kept."""
         counts, self._counts = self._counts, {}
         examples, self._examples, self._kept = self._examples, {}, 0
         by_tenant: dict[TenantId, list[tuple[UUID, str, int]]] = defaultdict(list)
+        is_written = True
         for (tenant_id, source_id, reason), count in counts.items():
             by_tenant[tenant_id].append((source_id, reason, count))
         for tenant_id, refusals in by_tenant.items():
@@ -88,10 +89,12 @@ class RefusalCounter:
                     await count_refusals(session, refusals, now=self._clock.now())
                     await keep_examples(session, [_example(noted) for noted in examples.get(tenant_id, ())])
             except (SQLAlchemyError, Unavailable, OSError) as error:
+                is_written = False
                 log.warning("ingest.refusals_not_written", error=type(error).__name__)
                 for unwritten, reason, count in refusals:
                     key = (tenant_id, SourceId(unwritten), reason)
                     self._counts[key] = self._counts.get(key, 0) + count
+        return is_written
 
     async def aclose(self) -> None:
         """This will stop the background flush and write what is left."""
@@ -101,8 +104,11 @@ class RefusalCounter:
         await self.flush()
 
     async def _flush_later(self) -> None:
-        await asyncio.sleep(self._flush_s)
-        await self.flush()
+        # Again for what was noted while it was written; after a failure the next refusal begins anew.
+        while self._counts:
+            await asyncio.sleep(self._flush_s)
+            if not await self.flush():
+                return
 
 
 def _example(noted: _Noted) -> RefusalExample:
