@@ -7,6 +7,7 @@ Source: JMESPath specification, grammar of 2015 as in ``jmespath`` 1.1.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,7 @@ from jmespath.visitor import Options, TreeInterpreter
 
 from app.ingest.contract import ParseError
 from app.ingest.sources.generic.functions import ARGUMENTS, LITERAL_ARGUMENTS, PATTERN_ARGUMENT, MappingFunctions
-from app.ingest.sources.generic.regexes import InvalidPattern, compile_pattern
+from app.ingest.sources.generic.regexes import InvalidPattern, compile_pattern, compile_replacement
 
 EXPRESSION_MAX = 1000
 SELECTS_MAX = 2
@@ -45,7 +46,12 @@ def compile_expression(text: str) -> Tree:
     if len(text) > EXPRESSION_MAX:
         raise InvalidExpression(f"an expression has at most {EXPRESSION_MAX} characters")
     try:
-        tree: Tree = Parser().parse(text).parsed
+        with warnings.catch_warnings():
+            # Texts in backticks that are no JSON: an old way of writing, which the library only warns of.
+            warnings.simplefilter("error", PendingDeprecationWarning)
+            tree: Tree = Parser().parse(text).parsed
+    except PendingDeprecationWarning:
+        raise InvalidExpression("between backticks stands JSON; texts stand in single quotes, 'like this'") from None
     except (JMESPathError, RecursionError) as error:
         raise InvalidExpression(_misread(text, error)) from None
     nodes = list(_walk(tree))
@@ -128,6 +134,11 @@ def _check_call(text: str, call: Tree) -> None:
             compile_pattern(arguments[PATTERN_ARGUMENT[name]]["value"])
         except InvalidPattern as error:
             raise InvalidExpression(f"{where}: the pattern of {name} cannot be used: {error}") from None
+    if name == "replace":
+        highest = max((part for part in compile_replacement(arguments[2]["value"]) if isinstance(part, int)), default=0)
+        groups = compile_pattern(arguments[1]["value"]).groups
+        if highest > groups:
+            raise InvalidExpression(f"{where}: the replacement names group {highest}; the pattern has {groups}")
 
 
 _EXAMPLES = {
