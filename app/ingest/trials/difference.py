@@ -96,7 +96,7 @@ def _compare_events(now: Rehearsal, then: Rehearsal, counts: Counts, examples: E
             _show(examples.events_gone, _one_sided(before))
         elif before is not None and after is not None and (changed := _changes(before, after)):
             counts.events_changed += 1
-            fields.update(changed)
+            fields.update(changed.keys())
             _show(examples.events_changed, _changed(after, changed))
     counts.changed_fields = dict(sorted(fields.items()))
     return pairs

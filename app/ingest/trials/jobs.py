@@ -13,10 +13,12 @@ from app.core.backoff import RetryPolicy
 from app.core.jobs import BACKLOG_PRIORITY, Job, Queue, registry
 from app.db.jobs.context import Completion, JobContext
 from app.db.tenancy import TenantSession
+from app.ingest.rules.storms import default_rule
 from app.ingest.service import SourceNotFound, get_source
 from app.ingest.trials import repository, service
 from app.ingest.trials.schemas import Difference, TrialState
 from app.ingest.trials.service import JOB_KIND, MAX_BYTES, MAX_EVENTS, Side
+from app.settings import Settings
 
 _CHUNK = 100
 _CHUNK_BYTES = 8_388_608
@@ -43,7 +45,8 @@ async def run_trial(ctx: JobContext, job: RunTrial) -> Completion | None:
             return None
         try:
             source = await get_source(session, source_id=trial.source_id)
-            sides = service.both_sides(source, trial.candidate)
+            storm = default_rule(ctx.resources.get(Settings).storms)
+            sides = service.both_sides(source, trial.candidate, storm=storm)
         except SourceNotFound:
             return _ending(ctx, job.trial_id, reason="the source was deleted")
         except ValidationError as error:

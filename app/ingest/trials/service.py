@@ -16,7 +16,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import DeliveryId, new_id
 from app.db.jobs.reading import find_jobs
 from app.db.tenancy import TenantSession
-from app.incidents.schemas import AlertEvent, Severity, SourceFacts
+from app.incidents.schemas import AlertEvent, Severity, SourceFacts, StormRule
 from app.incidents.service import Delivered, rehearse
 from app.ingest.contract import AlertSource, ParseError
 from app.ingest.models import SourceRow
@@ -180,14 +180,14 @@ async def list_trials(session: TenantSession, *, source_id: UUID, before: UUID |
     return [TrialView.model_validate(row) for row in rows]
 
 
-def both_sides(source: SourceRow, candidate: Mapping[str, Any]) -> tuple[Side, Side]:
-    """This will return the source as it is, and as it would be.
+def both_sides(source: SourceRow, candidate: Mapping[str, Any], *, storm: StormRule | None = None) -> tuple[Side, Side]:
+    """This will return the source as it is, and as it would be; ``storm`` holds where the source has no rule of its own.
 
     Raises:
         ValidationError: Settings that were stored do not fit the kind any more.
     """
     kind = get_kind(source.kind)
-    facts = source_facts(source)
+    facts = source_facts(source, storm=storm)
     now = Settings(kind, kind.config_model.model_validate(source.config), facts)
     config = kind.config_model.model_validate(candidate.get("config", source.config))
     return Side(now), Side(Settings(kind, config, _changed(facts, kind, candidate)))

@@ -101,8 +101,8 @@ async def test_ids_of_bodies_cannot_be_guessed_into_files(scene: Scene, name: st
 
 
 async def test_a_mapping_is_fixed_and_what_it_refused_is_replayed(scene: Scene) -> None:
-    source = await scene.source(kind="generic", config={"items": "alerts[]", **MAPPED})
-    bodies = [orjson.dumps({"check": {"name": f"disk {i}"}, "alerts": "none"}) for i in range(5)]
+    source = await scene.source(kind="generic", config={"items": "title", **MAPPED})
+    bodies = [orjson.dumps({"check": {"name": f"disk {i}"}, "title": "no list"}) for i in range(5)]
     failed = [await scene.send(source, body) for body in bodies]
     await scene.work()
     assert await ids_of(scene, state="rejected") == failed[::-1]
