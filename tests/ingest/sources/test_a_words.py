@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from app.incidents.rules.states import AlertStatus, Severity
+from app.ingest.rules.requests import HeaderFilter
 from app.ingest.sources import get_source
 from tests.ingest.sources.a_stories import STORIES
 
@@ -156,3 +157,9 @@ def test_each_event_of_pagerduty_has_a_status(kind: str, status: AlertStatus | N
     event = {"event_type": f"incident.{kind}", "data": {"id": "P1", "title": "t", "incident": {"id": "P1"}}}
     events = source.parse(orjson.dumps({"event": event}), {}, source.config_model())
     assert [found.status for found in events] == ([status] if status else [])
+
+
+def test_the_intake_keeps_the_header_that_tells_what_sentry_sends() -> None:
+    known = [(b"Sentry-Hook-Resource", b"issue"), (b"Sentry-Hook-Timestamp", b"1772446530")]
+    kept = orjson.loads(HeaderFilter({"sentry-hook-signature"}).keep([*known, (b"Sentry-Hook-Signature", b"0f")]))
+    assert kept == {"sentry-hook-resource": "issue", "sentry-hook-timestamp": "1772446530"}
