@@ -17,6 +17,7 @@ from app.ingest.service.receipts import (
 from app.ingest.service.shown import CreatedSource, source_facts, view
 from app.ingest.service.sources import (
     SourceConfigInvalid,
+    SourceKeyTaken,
     SourceNameTaken,
     SourceNotFound,
     create_source,
@@ -35,6 +36,7 @@ __all__ = [
     "DeliveryNotFound",
     "DeliveryNotReplayable",
     "SourceConfigInvalid",
+    "SourceKeyTaken",
     "SourceNameTaken",
     "SourceNotFound",
     "accept_again",
