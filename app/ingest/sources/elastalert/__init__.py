@@ -54,15 +54,8 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     match = load_object(body)
     ours = object_at(match, "tocsin")
     warnings: list[str] = []
-    rule = text_at(ours, "rule", limit=200) or text_at(match, "rule_name", "alert_rule", limit=200)
     index = text_at(match, "_index", limit=200)
-    if not rule:
-        if not index and "num_matches" not in match:
-            raise ParseError(
-                "body.unexpected_shape", "no match of ElastAlert: it has neither 'tocsin.rule' nor '_index'"
-            )
-        rule = f"ElastAlert match in {index or 'an index'}"
-        warnings.append("the rule's name is missing: put tocsin.rule into http_post2_payload")
+    rule = _rule(match, ours, index, warnings)
     at = values.parse_time(_found(ours, "time") or _found(match, "@timestamp") or _found(match, "timestamp"))
     if at is None:
         warnings.append("no usable @timestamp: the time of delivery counts")
@@ -89,6 +82,16 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             warnings=bounded(warnings),
         )
     ]
+
+
+def _rule(match: Mapping[str, Any], ours: Mapping[str, Any], index: str, warnings: list[str]) -> str:
+    named = text_at(ours, "rule", limit=200) or text_at(match, "rule_name", "alert_rule", limit=200)
+    if named:
+        return named
+    if not index and "num_matches" not in match:
+        raise ParseError("body.unexpected_shape", "no match of ElastAlert: it has neither 'tocsin.rule' nor '_index'")
+    warnings.append("the rule's name is missing: put tocsin.rule into http_post2_payload")
+    return f"ElastAlert match in {index or 'an index'}"
 
 
 def _found(document: Mapping[str, Any], path: str) -> object:
