@@ -6,6 +6,7 @@ Source: RFC 3834, sections 2 and 5; RFC 3464 (reports); RFC 5321, sections 4.5.5
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from app.ingest.sources.email.headers import Headers
@@ -48,7 +49,7 @@ def _returned(headers: Headers, envelope: Mapping[str, str]) -> str | None:
 
 
 def _answered(headers: Headers) -> str | None:
-    submitted = headers.first("auto-submitted").partition(";")[0].strip().lower()
+    submitted = re.split(r"[;(\s]", headers.first("auto-submitted").lower(), maxsplit=1)[0]
     if submitted in ("auto-replied", "auto-notified"):
         return f"an automatic answer (Auto-Submitted: {submitted})"
     precedence = headers.first("precedence").strip().lower()

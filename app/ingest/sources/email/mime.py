@@ -156,7 +156,7 @@ def _decode(raw: bytes, charset: str, found: Content) -> str:
     """By what the part says, where that is a character set and true; by UTF-8 and then Windows' Latin otherwise."""
     said = charset.strip().lower()
     try:
-        codec = codecs.lookup(said).name if said and len(said) <= 40 else "utf-8"
+        codec = "utf-8" if not said else codecs.lookup(said).name if len(said) <= 40 else ""
     except (LookupError, ValueError, TypeError):
         codec = ""
     if codec not in _TEXT_CODECS:

@@ -27,6 +27,8 @@ _PLAIN_SPOKEN = frozenset(
     {"recovery", "recovered", "resolved", "cleared", "restored", "acknowledged", "acknowledgement", "acknowledgment"}
 )
 _BEFORE_A_STATE = frozenset({"is", "are", "now", "to", "back", "to:", "=>", "->", "→", "is:", "status", "state", "was"})
+_THINGS = frozenset({"alert", "alarm", "problem", "error", "incident", "issue", "failure"})
+_AUXILIARIES = frozenset({"has", "been", "is", "was", "now"})
 _LEAD = 3
 _TOKENS_MAX = 80
 _TOKEN = re.compile(r"[^\s\[\](){}:;,!*|\"'<>#=]+")
@@ -56,7 +58,10 @@ def state_word(subject: str, *, over: Collection[str], taken: Collection[str]) -
     words = [word.lower() for word in tokens(subject)]
     while words and words[0] in _PREFIXES:
         words.pop(0)
-    for word in words[:_LEAD]:
+    for index, word in enumerate(words[:_LEAD]):
+        fate = _fate(words[index + 1 : index + 4]) if word in _THINGS else ""
+        if fate and (fate in over or fate in taken):
+            return fate
         if word in over or word in taken or word in FIRING:
             return word
     for before, word in itertools.pairwise(words):
@@ -66,6 +71,12 @@ def state_word(subject: str, *, over: Collection[str], taken: Collection[str]) -
     if last in over or last in taken:
         return last
     return next((word for word in words if word in _PLAIN_SPOKEN and (word in over or word in taken)), "")
+
+
+def _fate(following: Sequence[str]) -> str:
+    """What became of an alarm, where the subject says so at once: ``alarm cleared``, ``problem has been resolved``."""
+    told = next((word for word in following if word not in _AUXILIARIES), "")
+    return told if told in _PLAIN_SPOKEN else ""
 
 
 def severity_word(subject: str) -> str:
