@@ -12,6 +12,7 @@ from app.core.ids import IncidentId
 from app.core.resources import Resources
 from app.db.tenancy import tenant_session
 from app.enhancement.contract import CaseLibrary, ContextRequest, ContextSource
+from app.enhancement.jobs.definitions import IndexIncident
 from app.enhancement.rules.evidence import Evidence
 from app.enhancement.schemas import EnhancementState
 from app.enhancement.service import find_enhancement_for_ticket
@@ -217,3 +218,17 @@ async def test_switched_off_writes_no_note(world: World) -> None:
     await world.run_until_settled()
     assert (await world.enhancement(ticket)).reason_code == "disabled"
     assert world.desk.standin.calls == []
+
+
+async def test_a_ticket_that_no_desk_can_write_to_opens_no_enhancement_but_is_found_later(
+    resources: Resources, servicedesk: ServedDesk
+) -> None:
+    with_settings(resources)
+    world = await make_world(resources, servicedesk)
+    ticket = await world.receive(system="jira")
+    async with tenant_session(world.database, world.tenant_id) as session:
+        assert (await session.execute(text("select count(*) from enhancements"))).scalar_one() == 0
+    assert await world.run(IndexIncident) == [Outcome.SUCCEEDED]
+    async with tenant_session(world.database, world.tenant_id) as session:
+        titles = await session.execute(text("select title from case_documents where kind = 'incident'"))
+        assert list(titles.scalars()) == [ticket.subject]

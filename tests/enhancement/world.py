@@ -95,10 +95,12 @@ class World:
         async with tenant_session(self.database, self.tenant_id) as session:
             await create_knowledge_entry(session, actor=ENGINEER, now=self.now(), **(values | differs))
 
-    async def receive(self, ticket: StandInTicket | None = None, *, times: int = 1) -> StandInTicket:
+    async def receive(
+        self, ticket: StandInTicket | None = None, *, times: int = 1, system: str = "servicedesk"
+    ) -> StandInTicket:
         """This will create the ticket at the desk and apply its webhook's alert, as ingest does, ``times`` times."""
         known = ticket or self.desk.standin.add_ticket(subject=SUBJECT, description=DESCRIPTION)
-        reference = TicketRef(system="servicedesk", external_id=known.id)
+        reference = TicketRef(system=system, external_id=known.id)
         event = AlertEvent(
             dedup_key=f"ticket-{known.id}",
             status=AlertStatus.FIRING,

@@ -6,6 +6,7 @@ from app.core.events import subscribe
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
 from app.enhancement.jobs.definitions import EnhanceTicket, IndexIncident, LearnResolution
+from app.enhancement.service.catalogue import desk_kinds
 from app.enhancement.service.tickets import receive_ticket
 from app.incidents.events import IncidentOpened, IncidentResolved, TicketReceived
 
@@ -16,7 +17,12 @@ _MAX_LABELS = 2_000
 
 @subscribe(TicketReceived)
 async def enhance_received_ticket(session: TenantSession, event: TicketReceived) -> None:
-    """This will open the ticket's enhancement and enqueue its job; a repeated fact finds both there."""
+    """This will open the ticket's enhancement and enqueue its job; a repeated fact finds both there.
+
+    Tickets of systems that no desk of ours can write to (Jira, ServiceNow) open none: it could only fail.
+    """
+    if event.ticket.system not in desk_kinds():
+        return
     enhancement_id, is_new = await receive_ticket(
         session,
         system=event.ticket.system,
@@ -34,8 +40,8 @@ async def enhance_received_ticket(session: TenantSession, event: TicketReceived)
 
 @subscribe(IncidentOpened)
 async def index_opened_incident(session: TenantSession, event: IncidentOpened) -> None:
-    """This will make the incident findable; one that came from a ticket is found as that ticket."""
-    if event.ticket is not None:
+    """This will make the incident findable; one that came from a ticket of a known desk is found as that ticket."""
+    if event.ticket is not None and event.ticket.system in desk_kinds():
         return
     labels = "\n".join(f"{name}: {value}" for name, value in sorted(event.labels.items()))
     job = IndexIncident(
