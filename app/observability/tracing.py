@@ -49,7 +49,7 @@ class _Tracing:
         self.tracer: trace.Tracer | None = None
         self.chosen_below = 0
 
-    def use(self, provider: TracerProvider | None, *, share: float = 0.0) -> None:
+    def use(self, provider: TracerProvider | None, *, share: float = 1.0) -> None:
         self.provider = provider
         self.tracer = provider.get_tracer("tocsin") if provider is not None else None
         self.chosen_below = TraceIdRatioBased.get_bound_for_rate(share)
