@@ -125,7 +125,8 @@ def test_a_trial_says_the_same_each_time_and_stays_small(
 
 
 def test_a_severity_map_shows_what_it_moves() -> None:
-    deliveries = past([make_body(random.Random(7), minute) for minute in range(30)])
+    rng = random.Random(7)
+    deliveries = past([make_body(rng, minute) for minute in range(30)])
     events = [orjson.loads(delivery.body) for delivery in deliveries]
     found = difference(make_source(), {"severity_map": {"page": "P0"}}, deliveries)
     moved = sum(event["severity"] == "page" for event in events)
