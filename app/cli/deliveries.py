@@ -66,19 +66,14 @@ def list_deliveries(
         wanted = DeliveryFilter(
             states=tuple(states), source_id=source, reason=reason, since=_utc(since), until=_utc(until)
         )
-        table = Table("id", "came in", "source", "state", "reason", "bytes", "sender's id")
+        table = Table()
+        table.add_column("id", no_wrap=True)
+        for name in ("came in", "state", "reason", "bytes", "sender's id"):
+            table.add_column(name)
         for row in await list_receipts(session, wanted=wanted, limit=limit):
-            came = row.received_at.isoformat(timespec="seconds")
             why = f"{row.reason}: {safe(row.detail)[:80]}" if row.detail else row.reason
-            table.add_row(
-                str(row.id),
-                came,
-                str(row.source_id),
-                row.state.value,
-                _plain(why),
-                str(row.size_bytes),
-                _plain(safe(row.external_id or "")),
-            )
+            came, theirs = f"{row.received_at:%m-%d %H:%M:%S}", _plain(safe(row.external_id or ""))
+            table.add_row(str(row.id), came, row.state.value, _plain(why), str(row.size_bytes), theirs)
         Console().print(table)
 
     in_tenant(tenant, work)

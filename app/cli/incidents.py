@@ -43,7 +43,8 @@ def list_incidents(
             for incident in found:
                 typer.echo(incident.model_dump_json())
             return
-        table = Table("#", "severity", "state", "title", "from", "opened", "id")
+        table = Table("#", "severity", "state", "title", "from")
+        table.add_column("opened", no_wrap=True)
         for incident in found:
             table.add_row(
                 str(incident.number),
@@ -51,8 +52,7 @@ def list_incidents(
                 incident.state.value,
                 escape(safe(incident.title)),
                 escape(safe(incident.source_name)),
-                incident.created_at.isoformat(timespec="seconds"),
-                str(incident.id),
+                f"{incident.created_at:%Y-%m-%d %H:%M}",
             )
         Console().print(table if found else "No incident is open." if not everything and not state else "No incident.")
 

@@ -55,7 +55,7 @@ def show(found: ReceiptEffects) -> None:
     """This will print the chain as a tree."""
     from app.cli.receipt_tree import tree_of
 
-    Console(soft_wrap=True).print(tree_of(found))
+    Console().print(tree_of(found))
 
 
 def exit_status(found: ReceiptEffects) -> int:
@@ -124,7 +124,7 @@ async def _watched(begin: Begin, delivery_id: UUID, timeout_s: float) -> Receipt
 
     from app.cli.receipt_tree import tree_of
 
-    with Live(console=Console(soft_wrap=True), auto_refresh=False) as live:
+    with Live(console=Console(), auto_refresh=False) as live:
 
         async def draw(found: ReceiptEffects) -> None:
             live.update(tree_of(found), refresh=True)
