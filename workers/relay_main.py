@@ -29,6 +29,7 @@ from workers.publisher import CeleryPublisher
 from workers.quiet_keys import QuietKeys
 from workers.relay import Relay, Sweep, purge_finished
 from workers.server_watch import ServerWatch
+from workers.storm_watch import StormWatch
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ def standard_sweeps(settings: Settings) -> list[Sweep]:
         old_rows,
         IsolationWatch(),
         ServerWatch(),
+        StormWatch(),
         keeper,
         QuietKeys(),
         BackupWatch(),

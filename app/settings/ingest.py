@@ -83,7 +83,7 @@ class IngestSettings(BaseModel):
     )
     drain_batch_size: int = Field(50, ge=1, le=500, description="Deliveries that one intake transaction works through.")
     drain_first_batch_size: int = Field(
-        10,
+        5,
         ge=1,
         le=500,
         description="Deliveries that an intake job works through before it counts as having a backlog; small, so that many"
@@ -95,10 +95,11 @@ class IngestSettings(BaseModel):
         description="Seconds after which an intake job hands the rest to its successor, behind other tenants' jobs.",
     )
     backlogs_at_once: int = Field(
-        2,
+        1,
         ge=1,
         le=64,
-        description="Batches of backlogs that one worker process applies at once; jobs without one do not wait for them.",
+        description="Batches of backlogs that one worker process applies at once; jobs without one do not wait for them. With"
+        " one, a storm takes no more than a processor of worker and PostgreSQL together, and the rest is free.",
     )
     delivery_max_attempts: int = Field(
         3, ge=1, description="Times a delivery may fail for reasons other than its content before it is set aside."

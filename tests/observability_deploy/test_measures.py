@@ -8,21 +8,25 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.core.clock import FakeClock
+from app.core.clock import FakeClock, SystemClock
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.jobs.queue import enqueue
 from app.db.system import system_session
 from app.db.tenancy import DatabaseUnavailable, tenant_session
+from app.incidents.rules.flood import StormRule
 from app.ingest.batches import store_batch
 from app.observability.metrics import REGISTRY
 from app.settings import Settings
+from tests.factories.incidents import deliver, make_event, make_source
 from tests.factories.ingest import committed_source, make_intake
 from tests.fixtures.database import PostgresServer, make_tenant
 from tests.fixtures.jobs import CollectingPublisher, run_jobs
 from tests.jobs.conftest import Bench, Note
 from workers.relay import Relay
 from workers.server_watch import EVERY_S, ServerWatch
+from workers.storm_watch import EVERY_S as STORMS_EVERY_S
+from workers.storm_watch import StormWatch
 
 
 def value(name: str, **labels: str) -> float:
@@ -100,6 +104,25 @@ async def test_the_relay_counts_the_servers_connections_now_and_then(
         assert await look() == alone, "it looked before its time"
         seconds[0] = EVERY_S
         assert await look() >= alone + 2
+
+
+async def test_the_relay_counts_storms_now_and_then(scratch_database: Database) -> None:
+    tenant, seconds = await make_tenant(scratch_database), [0.0]
+    watch = StormWatch(ticks=lambda: seconds[0])
+
+    async def look() -> float:
+        async with system_session(scratch_database, reason="test") as session:
+            await watch(session)
+        return value("tocsin_storms_active")
+
+    assert await look() == 0
+    source, now = make_source(storm=StormRule(opens=1)), SystemClock().now()
+    async with tenant_session(scratch_database, tenant) as session:
+        await deliver(session, source, *(make_event(f"k{n}", at=now) for n in range(3)), now=now)
+    seconds[0] = STORMS_EVERY_S - 1
+    assert await look() == 0, "it looked before its time"
+    seconds[0] = STORMS_EVERY_S
+    assert await look() == 1
 
 
 @pytest.mark.parametrize(("paused", "marked"), [("enhancement", {"enhancement"}), ("*", {"enhancement", "intake"})])
