@@ -10,6 +10,10 @@ _UNAVAILABLE = "Not taken; send it again."
 
 def openapi_path_items() -> dict[str, dict[str, Any]]:
     """This will return the path items by path."""
+    return _pagerduty_items() | _opsgenie_items() | _other_items()
+
+
+def _pagerduty_items() -> dict[str, dict[str, Any]]:
     return {
         "/v2/enqueue": {
             "post": _operation(
@@ -35,6 +39,11 @@ def openapi_path_items() -> dict[str, dict[str, Any]]:
                 {"200": "On disk; `incident_key` names the alert.", "400": "Not an event, or an unknown service key."},
             )
         },
+    }
+
+
+def _opsgenie_items() -> dict[str, dict[str, Any]]:
+    return {
         "/v2/alerts": {
             "post": _opsgenie("opsgenie_create", "Create an alert as with Opsgenie's Alert API", body=True),
         },
@@ -68,6 +77,11 @@ def openapi_path_items() -> dict[str, dict[str, Any]]:
             )
             for method in ("get", "post")
         },
+    }
+
+
+def _other_items() -> dict[str, dict[str, Any]]:
+    return {
         "/integrations/v1/formatted_webhook/{key}/": {
             "post": _operation(
                 "oncall_formatted_webhook",
