@@ -54,6 +54,9 @@ EVIL_URLS = {
     "upper": CERTIFICATE_URL.replace("https", "HTTPS"),
     "metadata": "http://169.254.169.254/latest/meta-data/",
     "file": "file:///etc/passwd",
+    "other-region": CERTIFICATE_URL.replace("us-east-1", "eu-west-1"),
+    "no-region": CERTIFICATE_URL.replace("us-east-1", "attacker"),
+    "other-partition": CERTIFICATE_URL.replace(".com/", ".com.cn/"),
     "unicode-dot": "https://sns.us-east-1.amazonaws\u3002com/SimpleNotificationService-1.pem",
     "empty": "",
 }
@@ -118,6 +121,14 @@ def test_every_signed_word_counts() -> None:
                 assert isinstance(judge(gone), Refused), name
     forged = Topic(rsa_key(2)).message("SubscriptionConfirmation")
     assert judge(forged) == Refused(RefusalReason.MISMATCH)
+
+
+@pytest.mark.attack("A37")
+def test_a_confirmation_in_another_region_is_refused() -> None:
+    elsewhere = CONFIRM_URL.replace("https://sns.us-east-1", "https://sns.eu-west-1")
+    assert is_confirm_url(elsewhere)
+    body = SNS.message("SubscriptionConfirmation", SubscribeURL=elsewhere)
+    assert judge(body) == Refused(RefusalReason.UNTRUSTED)
 
 
 async def confirmations(target: Target) -> list[dict[str, Any]]:
@@ -197,7 +208,7 @@ class Context:
 @pytest.mark.attack("A37")
 async def test_the_job_judges_the_address_again_and_records_what_it_did(target: Target) -> None:
     source_id = target.source.source.id
-    for url in EVIL_URLS.values():
+    for url in (*EVIL_URLS.values(), "http://169.254.169.254/", CONFIRM_URL.replace("amazonaws.com", "evil.test")):
         caller = Caller()
         with pytest.raises(PermanentJobError):
             await confirm_subscription(Context(target, caller), ConfirmSubscription(source_id=source_id, url=url))

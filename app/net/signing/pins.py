@@ -14,7 +14,7 @@ from app.net.signing.format import Kind
 from app.net.signing.profile import Profile
 
 MAX_PIN_CHARS: Final = 1024
-TOPIC = re.compile(r"arn:aws(?:-cn|-us-gov|-iso[a-z-]*)?:sns:[a-z0-9-]{1,40}:[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
+TOPIC = re.compile(r"arn:aws(?:-cn|-us-gov)?:sns:[a-z0-9-]{1,40}:[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
 _PAIR = re.compile(r"([a-z][a-z0-9_]{0,30})=([!-~]{1,300})")
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _PATH_PIN = re.compile(r"\{pin:([a-z][a-z0-9_]{0,30})\}")

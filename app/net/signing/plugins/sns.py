@@ -40,7 +40,7 @@ from app.net.signing.key_sets import Document
 from app.net.signing.profile import Profile
 from app.net.signing.verdicts import Refused, Secret, SignedRequest, Verified
 
-_HOST: Final = r"https://sns\.[a-z0-9-]{1,40}\.amazonaws\.com(?:\.cn)?"
+_HOST: Final = r"(https://sns\.[a-z]{2}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}\.amazonaws\.com(?:\.cn)?)"
 _CERTIFICATE_URL = re.compile(_HOST + r"/SimpleNotificationService-[A-Za-z0-9]{1,80}\.pem")
 _CONFIRM_URL = re.compile(_HOST + r"/\?[A-Za-z0-9=&:%._~+-]{1,1500}")
 _TOPIC_HEADER: Final = "x-amz-sns-topic-arn"
@@ -139,12 +139,22 @@ def read_message(document: dict[str, object]) -> _Message | Refused:
     signature, signed = _decoded(document["Signature"]), signed_bytes(document, _SIGNED[kind])
     if signature is None or signed is None or not isinstance(url, str):
         return MALFORMED
-    if _CERTIFICATE_URL.fullmatch(url) is None:
+    found, home = _CERTIFICATE_URL.fullmatch(url), _home_of(document.get("TopicArn"))
+    # In the topic's own region, so that a stranger who knows the topic can have us look up no other name.
+    if found is None or found[1] != home:
         return UNTRUSTED
     confirm = document.get("SubscribeURL") if kind == "SubscriptionConfirmation" else None
-    if confirm is not None and not is_confirm_url(confirm):
+    if confirm is not None and not (is_confirm_url(confirm) and str(confirm).startswith(f"{home}/")):
         return UNTRUSTED
     return _Message(kind, signed, signature, version, url, str(confirm) if confirm is not None else None)
+
+
+def _home_of(topic: object) -> str | None:
+    """This will return the address of SNS in the topic's region."""
+    parts = topic.split(":") if isinstance(topic, str) else []
+    if len(parts) != 6:
+        return None
+    return f"https://sns.{parts[3]}.amazonaws.com{'.cn' if parts[1] == 'aws-cn' else ''}"
 
 
 def is_confirm_url(url: object) -> bool:
