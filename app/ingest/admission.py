@@ -87,12 +87,15 @@ class Admission:
     Args:
         resources: For the database, Redis and the settings.
         ticks: Seconds on a clock that never goes back.
+        kind: Among which processes the rates are divided: an idle mail listener must not halve what HTTP may take.
     """
 
-    def __init__(self, resources: Resources, *, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, resources: Resources, *, ticks: Callable[[], float] = time.monotonic, kind: str = "intake"
+    ) -> None:
         self._settings: LimitSettings = resources.get(Settings).limits
         self._database = resources.get(Database)
-        self._peers = Peers.of(resources)
+        self._peers = Peers.of(resources, kind=kind)
         self._ticks = ticks
         self._shares = self._settings.api_processes
         self._tenants: dict[TenantId, _Tenant] = {}

@@ -31,9 +31,9 @@ class Peers:
         self._me = secrets.token_hex(8)
 
     @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """This will count the processes that take deliveries in."""
-        return cls(resources.get(Redis), key=f"{resources.get(Settings).redis.key_prefix}:peers:intake")
+    def of(cls, resources: Resources, *, kind: str = "intake") -> Self:
+        """This will count the processes that take deliveries in by one way: ``intake`` is HTTP, ``mail`` the listeners."""
+        return cls(resources.get(Redis), key=f"{resources.get(Settings).redis.key_prefix}:peers:{kind}")
 
     async def count(self) -> int:
         """This will leave a sign of life and return how many there are, this process included.

@@ -45,7 +45,7 @@ class Listener:
         sources = KnownSources(
             database=database, keyring=resources.get(KeyRing), settings=ingest, monotonic=time.monotonic
         )
-        self.admission = Admission(resources)
+        self.admission = Admission(resources, kind="mail")
         self.recipients = Recipients(
             sources=sources, refusals=self._refusals, clock=clock, limited=self.admission.refusal
         )
