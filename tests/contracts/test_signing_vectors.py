@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import standardwebhooks
@@ -72,6 +74,27 @@ SLACK_BODY = (
     b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
 )
 
+PAGERDUTY_SECRET = "lDQHScfUeXUKaQRNF+8XIiDKZ7XX3itBAYzwU0TARw8lJqRnkKl2iB1anSb0Z+IK"
+PAGERDUTY_BODY = (
+    b'{"event":{"id":"01BWDWL3NYY7LUFPZCC28QUCMK","event_type":"incident.priority_updated","resource_type"'
+    b':"incident","occurred_at":"2021-04-26T17:36:27.458Z","agent":{"html_url":"https://acme.pagerduty.com'
+    b'/users/PLH1HKV","id":"PLH1HKV","self":"https://api.pagerduty.com/users/PLH1HKV","summary":"Tenex Eng'
+    b'ineer","type":"user_reference"},"client":null,"data":{"id":"PGR0VU2","type":"incident","self":"https'
+    b'://api.pagerduty.com/incidents/PGR0VU2","html_url":"https://acme.pagerduty.com/incidents/PGR0VU2","n'
+    b'umber":2,"status":"triggered","title":"A little bump in the road","service":{"html_url":"https://acm'
+    b'e.pagerduty.com/services/PF9KMXH","id":"PF9KMXH","self":"https://api.pagerduty.com/services/PF9KMXH"'
+    b',"summary":"API Service","type":"service_reference"},"assignees":[{"html_url":"https://acme.pagerdut'
+    b'y.com/users/PTUXL6G","id":"PTUXL6G","self":"https://api.pagerduty.com/users/PTUXL6G","summary":"User'
+    b' 123","type":"user_reference"}],"escalation_policy":{"html_url":"https://acme.pagerduty.com/escalati'
+    b'on_policies/PUS0KTE","id":"PUS0KTE","self":"https://api.pagerduty.com/escalation_policies/PUS0KTE","'
+    b'summary":"Default","type":"escalation_policy_reference"},"teams":[{"html_url":"https://acme.pagerdut'
+    b'y.com/teams/PFCVPS0","id":"PFCVPS0","self":"https://api.pagerduty.com/teams/PFCVPS0","summary":"Engi'
+    b'neering","type":"team_reference"}],"priority":{"html_url":"https://acme.pagerduty.com/account/incide'
+    b'nt_priorities","id":"PSO75BM","self":"https://api.pagerduty.com/priorities/PSO75BM","summary":"P1","'
+    b'type":"priority_reference"},"urgency":"high","conference_bridge":{"conference_number":1000,"conferen'
+    b'ce_url":"https://example.com"},"resolve_reason":null}}}'
+)
+
 
 def webhook_headers(signatures: str) -> Pairs:
     return [
@@ -117,6 +140,14 @@ PUBLISHED = [
         SLACK_SECRET,
         1_531_420_618,
         id="slack",
+    ),
+    pytest.param(
+        "pagerduty",
+        [("X-PagerDuty-Signature", "v1=0c0b9495b893a39e70d1fea2fe11fbe0a825f88b9f67846f6cc07dd2bc5476cd")],
+        PAGERDUTY_BODY,
+        PAGERDUTY_SECRET,
+        0,
+        id="pagerduty",
     ),
     pytest.param(
         "grafana",
@@ -212,3 +243,42 @@ def test_hmac_sha256_of_the_rfc() -> None:
     digest = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     headers = [("x-hub-signature-256", "sha256=" + digest)]
     assert isinstance(judge("github", headers, b"what do ya want for nothing?", "Jefe", at(0)), Verified)
+
+
+# Source: Twilio, the test of its SDKs' request validator.
+TWILIO_FORM = {
+    "CallSid": "CA1234567890ABCDE",
+    "Caller": "+14158675309",
+    "Digits": "1234",
+    "From": "+14158675309",
+    "To": "+18005551212",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_right"),
+    [
+        ({}, True),
+        ({"origin": "https://mycompany.com:443"}, True),
+        ({"origin": "http://mycompany.com"}, False),
+        ({"path": "/myapp.php5"}, False),
+        ({"query": b"foo=1"}, False),
+        ({"body": b"CallSid=x"}, False),
+    ],
+)
+def test_twilios_own_vector(changes: dict[str, Any], is_right: bool) -> None:
+    profile = get_profile("twilio")
+    held = load_secret(profile, stored_form(profile, "12345"), secret_id="current")
+    headers = [(b"x-twilio-signature", b"RSOYDt4T1cUTdK1PDd93/VVr8B8=")]
+    body = urlencode(TWILIO_FORM).encode()
+    signed = SignedRequest("POST", "/myapp.php", b"foo=1&bar=2", headers, body, "https://mycompany.com")
+    verdict = verify(profile, signed._replace(**changes), [held], at(0))
+    assert isinstance(verdict, Verified) == is_right
+
+
+def test_tokens_and_topics_that_openssl_signed_are_among_the_vectors() -> None:
+    """Public-key schemes have no published vectors of lasting keys; theirs were made with another implementation."""
+    for slug in ("azure_monitor", "azure_monitor_v2", "google_oidc", "sns", "mtls", "twilio"):
+        names = [vector.name for vector in get_profile(slug).profile.vectors if vector.expect == "accept"]
+        assert names
+        assert "OpenSSL" in get_profile(slug).profile.source
