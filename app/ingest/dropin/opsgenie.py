@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote, unquote
 from uuid import UUID
 
 import orjson
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import Unavailable
 from app.core.ids import new_id
@@ -77,7 +78,7 @@ class OpsgenieDoor:
             if asked.what == "get":
                 return await self._get(source, asked.identifier, kind, started)
             return await self._act(source, verdict, request, asked, kind, started)
-        except Unavailable:
+        except (Unavailable, SQLAlchemyError, OSError):
             return self._overloaded
 
     async def _act(

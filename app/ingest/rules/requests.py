@@ -10,7 +10,7 @@ import orjson
 
 # Whatever may carry a credential, by its name; a profile adds the headers that it knows.
 _SECRET_NAME = re.compile(
-    rb"auth|token|secret|signature|cookie|passw|credential|session|hmac|jwt|api-?_?key|access-?_?key|-sign$|^sign"
+    rb"auth|token|secret|signature|cookie|passw|credential|session|hmac|jwt|api-?_?key|access-?_?key|routing-?_?key|-sign$|^sign"
 )
 _OF_NO_USE = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept", b"accept-encoding", b"accept-language"}
@@ -81,8 +81,8 @@ def sequence_of(delivery_id: UUID) -> int:
 
 
 def accepts_type(content_type: bytes | None, allowed: Sequence[str]) -> bool:
-    """This will say whether the profile takes this content type; none at all counts as JSON."""
-    if content_type is None or content_type == b"application/json":
+    """This will say whether the profile takes this content type; none at all, or an empty one, counts as JSON."""
+    if not content_type or content_type == b"application/json":
         return "application/json" in allowed
     media = content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
     return media in allowed or (media.endswith("+json") and "application/json" in allowed)

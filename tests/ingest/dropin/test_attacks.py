@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
 import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.core.clock import FakeClock
 from app.core.errors import Unavailable
@@ -18,6 +21,7 @@ from app.ingest.delivery_door import DeliveryDoor
 from app.ingest.dropin.app import PAGERDUTY_MAX_BYTES
 from app.ingest.service import rotate_secret
 from app.net.keyring import KeyRing
+from app.observability import tracing
 from tests.factories.ingest import ACTOR
 from tests.fixtures.database import make_tenant
 from tests.ingest.dropin.conftest import Mover, World, new_routing_key, trigger
@@ -64,6 +68,44 @@ async def test_a_routing_key_is_neither_stored_nor_logged(world: World, spelling
     assert await mover.states() == [("Disk full on db-1", "open")]
     assert mover.key not in await everything(mover)
     assert mover.key not in str(logged)
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    """Every span of this test, kept in memory."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing._tracing.use(provider)
+    yield exporter
+    tracing._tracing.use(None)
+
+
+@pytest.mark.parametrize("kind", ["pagerduty_events", "opsgenie_api", "oncall"])
+async def test_a_key_is_in_no_span(world: World, spans: InMemorySpanExporter, kind: str) -> None:
+    mover = await world.mover(kind)
+    if kind == "pagerduty_events":
+        await mover.event(**trigger())
+    elif kind == "opsgenie_api":
+        await mover.genie("POST", "/v2/alerts", {"message": "m"})
+    else:
+        await world.api.post(f"/integrations/v1/formatted_webhook/{mover.key}/", json={"title": "t"})
+    await mover.work()
+    finished = spans.get_finished_spans()
+    assert {"ingest.receive", "ingest.parse"} <= {span.name for span in finished}
+    assert all(mover.key not in span.to_json() for span in finished)
+
+
+async def test_the_door_behind_the_sources_own_address_keeps_no_key_either(world: World) -> None:
+    mover = await world.mover("pagerduty_events")
+    headers = {"Authorization": f"Bearer {mover.key}", "X-Routing-Key": mover.key}
+    for door, status in (("/v2/enqueue", 202), ("", 202)):
+        event = {**trigger(dedup_key=f"k{door}")} | ({"routing_key": mover.key} if door else {})
+        answer = await world.api.post(f"{mover.source.url_path}{door}", json=event, headers=headers)
+        assert answer.status_code == status
+    await mover.work()
+    assert len(await mover.states()) == 2
+    assert mover.key not in await everything(mover)
 
 
 async def test_an_api_key_and_a_token_in_the_path_are_neither_stored_nor_logged(world: World) -> None:

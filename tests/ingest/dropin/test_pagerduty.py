@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.db.tenancy import tenant_session
-from app.ingest.dropin.app import PAGERDUTY_MAX_BYTES
+from app.ingest.dropin.app import PAGERDUTY_MAX_BYTES, REQUESTS
 from app.ingest.service import delete_source, rotate_secret
 from app.net.keyring import KeyRing
 from tests.factories.ingest import ACTOR, EPOCH
@@ -225,3 +225,21 @@ async def test_other_methods_and_paths_are_refused_in_the_apis_own_words(world: 
     assert (await world.api.post("/v2/nothing")).status_code == 404
     encoded = await world.api.post("/v2/enqueue", content=b"x", headers={"content-encoding": "gzip"})
     assert encoded.status_code == 400
+
+
+async def test_requests_are_counted_by_api_and_status_and_nothing_else(world: World) -> None:
+    def counted() -> dict[tuple[str, str], float]:
+        return {
+            (sample.labels["api"], sample.labels["status"]): sample.value
+            for metric in REQUESTS.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        }
+
+    before, mover = counted(), await world.mover("pagerduty_events")
+    await mover.event(**trigger())
+    await world.api.post("/v2/enqueue", content=b"")
+    await world.api.post(f"/v2/{new_routing_key()}")
+    after = counted()
+    grown = {label: value - before.get(label, 0) for label, value in after.items() if value != before.get(label, 0)}
+    assert grown == {("pagerduty", "202"): 1, ("pagerduty", "400"): 1, ("none", "404"): 1}
