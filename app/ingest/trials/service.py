@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +38,7 @@ MAX_EVENTS = 20_000
 JOB_KIND = "ingest.run_trial"
 
 _BACK = timedelta(days=7)
+_FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class TrialNotFound(NotFound):
@@ -119,7 +120,8 @@ async def ask_trial(
     if "config" in candidate:
         candidate["config"] = checked_config(get_kind(source.kind).config_model, candidate["config"])
     until = request.until or now
-    since = request.since or until - _BACK
+    # No delivery is older than this, and a week before the first year of all cannot be reckoned.
+    since = request.since or max(until, _FIRST_DAY + _BACK) - _BACK
     if since >= until:
         raise TrialStretchInvalid(f"since is {since.isoformat()}, until is {until.isoformat()}")
     newest = await repository.list_trials(session, source_id=source_id, before=None, limit=KEPT)
