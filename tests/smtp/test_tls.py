@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import os
 import smtplib
 import ssl
 from pathlib import Path
@@ -18,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
 from app.settings.smtp import SmtpSettings
+from app.smtp.certificate import Certificate
 from tests.smtp.conftest import TIMEOUT_S, Mailbox, Wire, mail
 
 
@@ -105,6 +107,20 @@ async def test_commands_slipped_in_before_the_handshake_are_dropped(
     said = await mailbox.speak(dialogue)
     assert b"354" not in said
     assert await mailbox.deliveries() == []
+
+
+def test_a_renewed_certificate_is_read_and_a_broken_one_is_not(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    for path, original in zip(files, certificate, strict=True):
+        path.write_bytes(original.read_bytes())
+    found = Certificate(*files)
+    first = found.context()
+    assert found.context() is first
+    os.utime(files[0], ns=(1, 1))
+    renewed = found.context()
+    assert renewed is not first
+    files[0].write_text("not a certificate")
+    assert found.context() is renewed
 
 
 @pytest.mark.parametrize(
