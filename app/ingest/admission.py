@@ -99,6 +99,7 @@ class Admission:
         self._ticks = ticks
         self._shares = self._settings.api_processes
         self._tenants: dict[TenantId, _Tenant] = {}
+        self._beats: dict[TenantId, Bucket] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         of_tenant, of_source = tenant_defaults(self._settings), source_defaults(self._settings)
@@ -126,6 +127,22 @@ class Admission:
         gate.take(size_bytes)
         tenant.taken += 1
         self._look_again()
+
+    def has_room_for_beat(self, tenant_id: TenantId) -> bool:
+        """This will say whether a heartbeat of the tenant is to be taken now."""
+        bucket = self._beats.get(tenant_id)
+        return bucket is None or bucket.has_room(self._ticks())
+
+    def took_beat(self, tenant_id: TenantId) -> None:
+        """This will count a verified beat, apart from deliveries; its rate is the one that tenants have by default."""
+        bucket = self._beats.get(tenant_id)
+        if bucket is None:
+            while len(self._beats) >= self._settings.tenants_in_memory:
+                self._beats.pop(next(iter(self._beats)))
+            rate = share_of(self._defaults, self._shares).deliveries_per_s
+            bucket = Bucket(rate, burst_s=self._settings.burst_s, now=self._ticks())
+            self._beats[tenant_id] = bucket
+        bucket.take(1.0)
 
     async def refresh(self) -> None:
         """This will ask once for everything that the gates do not know themselves."""
@@ -219,6 +236,9 @@ class Admission:
         before = self._ticks() - max(60.0, 2 * self._settings.burst_s)
         for tenant_id in [key for key, tenant in self._tenants.items() if tenant.seen_at < before]:
             del self._tenants[tenant_id]
+        now = self._ticks()
+        for tenant_id in [key for key, beats in self._beats.items() if beats.has_room(now) and beats.is_full]:
+            del self._beats[tenant_id]
 
     async def _count_peers(self) -> int:
         try:

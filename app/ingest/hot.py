@@ -109,7 +109,7 @@ class IngestApp:
         public_id, slash, door_path = scope["path"][len(PREFIX) :].partition("/")
         door = self._door_of(door_path) if door_path or not slash else None
         if scope["method"] not in (door or self._deliveries).methods:
-            answer = answers.METHOD
+            answer = answers.other_method(scope["method"], scope["headers"])
         elif self._is_full():
             answer = self._overloaded_unread
         else:
@@ -151,7 +151,7 @@ class IngestApp:
         except Unavailable:
             return self._overloaded_unread
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-        if source is not None and (reason := self._limit_of(source)) is not None:
+        if source is not None and (reason := self._limit_of(source, door)) is not None:
             return await self._turn_away(source, reason, headers, receive)
         cap = source.max_body_bytes if source is not None else self._nobodys_caps.of(public_id)
         if _declared_length(headers) > cap:
@@ -204,7 +204,10 @@ class IngestApp:
             return answers.GONE if source.state == SourceState.DELETED.value else self._overloaded
         if verdict.confirm_url is not None:
             return await self._confirm(source, verdict.confirm_url)
-        self._admission.took(source, len(request.body))
+        if isinstance(door, HeartbeatDoor):
+            self._admission.took_beat(source.tenant_id)
+        else:
+            self._admission.took(source, len(request.body))
         answer = await door.take(source, verdict, request)
         if answer.status < 300:
             self._verified[verdict.strength].inc()
@@ -217,7 +220,10 @@ class IngestApp:
             return self._overloaded
         return answers.CONFIRMING
 
-    def _limit_of(self, source: KnownSource) -> Limited | None:
+    def _limit_of(self, source: KnownSource, door: Door | None) -> Limited | None:
+        if isinstance(door, HeartbeatDoor):
+            # Beats have a rate of their own: a tenant that floods must not seem to have fallen silent besides.
+            return None if self._admission.has_room_for_beat(source.tenant_id) else Limited.RATE
         if not self._deliveries.has_room(source.tenant_id):
             return Limited.BACKLOG
         return self._admission.refusal(source)

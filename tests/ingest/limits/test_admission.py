@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from app.core.clock import Clock
 from app.core.ids import new_id
 from app.core.resources import Resources
 from app.db.engine import Database
@@ -19,7 +20,7 @@ from app.ingest.admission import LIMITED, Admission
 from app.ingest.service import CreatedSource
 from app.kv.peers import Peers
 from app.settings import Settings
-from tests.factories.ingest import Sender, alert_body, committed_source, make_sender
+from tests.factories.ingest import Sender, alert_body, committed_source, make_sender, signed_headers
 from tests.fixtures.database import make_tenant
 
 
@@ -183,6 +184,25 @@ async def test_too_many_alerts_shut_the_door_of_those_that_bring_them(
         await session.execute(text("update intake_usage set minute = minute - interval '5 minutes'"))
     await admission.refresh()
     assert await statuses(sender, loud, 1) == [202]
+
+
+async def test_beats_get_through_while_deliveries_are_turned_away(limited: Any, scratch_resources: Resources) -> None:
+    sender, admission, _ = limited(tenant_deliveries_per_s=2)
+    tenant = await make_tenant(scratch_resources.get(Database))
+    source = await committed_source(scratch_resources, tenant)
+    assert await statuses(sender, source, 3) == [202, 202, 503]
+    body, now = b"{}", sender.resources.get(Clock).now()
+
+    async def beat(number: int) -> int:
+        headers = signed_headers(source, body, now, f"beat_{number}")
+        return int(
+            (await sender.client.post(f"{source.url_path}/heartbeat", content=body, headers=headers)).status_code
+        )
+
+    answers = [await beat(number) for number in range(4)]
+    assert 503 not in answers[:2], "a tenant that floods has not fallen silent"
+    assert answers[2:] == [503, 503], "and beats are limited too"
+    assert not admission.has_room_for_beat(tenant)
 
 
 async def test_processes_share_a_rate_and_without_redis_what_was_known_holds(
