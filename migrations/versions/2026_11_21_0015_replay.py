@@ -120,11 +120,11 @@ def _partitions_without(parent: str) -> list[str]:
 def downgrade() -> None:
     """This will drop the tables and the indexes; what was replayed stays as it is.
 
-    The parent is locked first, as whoever stores a delivery does: taking the partitions' indexes before it could close
-    a circle.
+    The deliveries come last, so that nobody waits for them longer than it takes, and their parent before its partitions'
+    indexes, as for whoever stores a delivery: the other way round could close a circle.
     """
-    op.execute("lock table deliveries in access exclusive mode")
     for table in reversed(TABLES):
         op.execute(f"drop table {table}")
+    op.execute("lock table deliveries in access exclusive mode")
     for name in INDEXES:
         op.execute(f"drop index ix_deliveries_{name}")
