@@ -37,39 +37,43 @@ async def until(flow: FlowTenant, *states: str) -> list[dict[str, Any]]:
 
 
 async def test_pagerdutys_own_client(flow: FlowTenant) -> None:
-    client = pagerduty_client(flow.stack.api_url, await source_key(flow, "pagerduty_events"))
-    links = [{"href": "https://wiki.example/disk", "text": "Runbook"}]
-    key = await asyncio.to_thread(client.trigger, "Disk full on db-1", "db-1", severity="error", links=links)
-    [incident] = await until(flow, "open")
-    assert (incident["title"], incident["severity"]) == ("Disk full on db-1", "P1")
-    assert await asyncio.to_thread(client.acknowledge, key) == key
-    await until(flow, "acknowledged")
-    await asyncio.to_thread(client.resolve, key)
-    [resolved] = await until(flow, "resolved")
-    assert resolved["resolved_by"] == "sender pagerduty_events"
-    await asyncio.to_thread(client.send_change_event, {"summary": "Deployed", "source": "ci"})
-    kinds = [entry["kind"] for entry in await flow.timeline(incident["id"])]
-    assert kinds == ["incident.opened", "incident.acknowledged", "alert.resolved", "incident.resolved"]
+    key_of_source = await source_key(flow, "pagerduty_events")
+    with pagerduty_client(flow.stack.api_url, key_of_source) as client:
+        links = [{"href": "https://wiki.example/disk", "text": "Runbook"}]
+        key = await asyncio.to_thread(client.trigger, "Disk full on db-1", "db-1", severity="error", links=links)
+        [incident] = await until(flow, "open")
+        assert (incident["title"], incident["severity"]) == ("Disk full on db-1", "P1")
+        assert await asyncio.to_thread(client.acknowledge, key) == key
+        await until(flow, "acknowledged")
+        await asyncio.to_thread(client.resolve, key)
+        [resolved] = await until(flow, "resolved")
+        assert resolved["resolved_by"] == "sender pagerduty_events"
+        await asyncio.to_thread(client.send_change_event, {"summary": "Deployed", "source": "ci"})
+        kinds = [entry["kind"] for entry in await flow.timeline(incident["id"])]
+        assert kinds == ["incident.opened", "incident.acknowledged", "alert.resolved", "incident.resolved"]
 
 
 async def test_opsgenies_own_sdk(flow: FlowTenant) -> None:
-    api = opsgenie_client(flow.stack.api_url, await source_key(flow, "opsgenie_api"))
-    payload = opsgenie_sdk.CreateAlertPayload(message="Queue is deep", alias="queue 1/2", priority="P1", tags=["db"])
-    created = await asyncio.to_thread(api.create_alert, create_alert_payload=payload)
-    assert (created.result, bool(created.request_id)) == ("Request will be processed", True)
-    await until(flow, "open")
-    status = await asyncio.to_thread(api.get_request_status, request_id=created.request_id)
-    assert (status.data.is_success, status.data.alias) == (True, "queue 1/2")
-    shown = await asyncio.to_thread(alias_request, api, "get_alert", "queue 1/2")
-    assert (shown.data.id, shown.data.priority, shown.data.tags) == (status.data.alert_id, "P1", ["db"])
-    note = opsgenie_sdk.AddNoteToAlertPayload(note="looking", user="ana")
-    await asyncio.to_thread(alias_request, api, "add_note", "queue 1/2", add_note_to_alert_payload=note)
-    await asyncio.to_thread(alias_request, api, "acknowledge_alert", "queue 1/2")
-    await until(flow, "acknowledged")
-    await asyncio.to_thread(api.close_alert, identifier=status.data.alert_id, identifier_type="id")
-    [incident] = await until(flow, "resolved")
-    notes = [entry for entry in await flow.timeline(incident["id"]) if entry["kind"] == "incident.note"]
-    assert [entry["data"]["text"] for entry in notes] == ["ana: looking"]
+    key_of_source = await source_key(flow, "opsgenie_api")
+    with opsgenie_client(flow.stack.api_url, key_of_source) as api:
+        payload = opsgenie_sdk.CreateAlertPayload(
+            message="Queue is deep", alias="queue 1/2", priority="P1", tags=["db"]
+        )
+        created = await asyncio.to_thread(api.create_alert, create_alert_payload=payload)
+        assert (created.result, bool(created.request_id)) == ("Request will be processed", True)
+        await until(flow, "open")
+        status = await asyncio.to_thread(api.get_request_status, request_id=created.request_id)
+        assert (status.data.is_success, status.data.alias) == (True, "queue 1/2")
+        shown = await asyncio.to_thread(alias_request, api, "get_alert", "queue 1/2")
+        assert (shown.data.id, shown.data.priority, shown.data.tags) == (status.data.alert_id, "P1", ["db"])
+        note = opsgenie_sdk.AddNoteToAlertPayload(note="looking", user="ana")
+        await asyncio.to_thread(alias_request, api, "add_note", "queue 1/2", add_note_to_alert_payload=note)
+        await asyncio.to_thread(alias_request, api, "acknowledge_alert", "queue 1/2")
+        await until(flow, "acknowledged")
+        await asyncio.to_thread(api.close_alert, identifier=status.data.alert_id, identifier_type="id")
+        [incident] = await until(flow, "resolved")
+        notes = [entry for entry in await flow.timeline(incident["id"]) if entry["kind"] == "incident.note"]
+        assert [entry["data"]["text"] for entry in notes] == ["ana: looking"]
 
 
 @pytest.mark.filterwarnings(APPRISES_OWN)
