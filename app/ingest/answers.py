@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -32,8 +32,15 @@ def problem(
     return Answer(status, (*headers, (b"connection", b"close")) if close else headers, body, outcome)
 
 
+# Google Cloud Monitoring sends its user and password only after a 401 that asks for them. Every 401 does, so that none
+# tells which profile a source has, or whether there is one.
 UNAUTHORISED = problem(
-    401, "ingest.unauthenticated", "Authentication failed", "The request could not be authenticated.", "unauthenticated"
+    401,
+    "ingest.unauthenticated",
+    "Authentication failed",
+    "The request could not be authenticated.",
+    "unauthenticated",
+    (b"www-authenticate", b'Basic realm="tocsin"'),
 )
 METHOD = problem(
     405,
@@ -44,6 +51,20 @@ METHOD = problem(
     (b"allow", b"POST"),
     close=True,
 )
+# CloudEvents, "HTTP 1.1 Web Hooks for Event Delivery", 4: Event Grid and its like ask whether events are wanted before they
+# send any. The answer is the same for every address, so it tells of none; what then comes must still prove its sender.
+WANTED = Answer(
+    200,
+    (
+        (b"webhook-allowed-origin", b"*"),
+        (b"webhook-allowed-rate", b"*"),
+        (b"allow", b"POST"),
+        (b"content-length", b"0"),
+        (b"connection", b"close"),
+    ),
+    b"",
+    "handshake",
+)
 TOO_LARGE = problem(413, "ingest.too_large", "The body is too large", "Send less at once.", "too_large", close=True)
 MEDIA_TYPE = problem(
     415, "ingest.media_type", "The content type is not accepted", "Send application/json.", "media_type"
@@ -53,6 +74,12 @@ ENCODING = problem(
 )
 BAD_ENCODING = problem(400, "ingest.encoding", "The body does not decompress", "Check the encoding.", "malformed")
 GONE = problem(410, "ingest.gone", "This source was deleted", "Stop sending to this URL.", "gone")
+
+
+def other_method(method: str, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
+    """This will answer a request, unread, whose method its path does not take."""
+    asks = method == "OPTIONS" and any(name == b"webhook-request-origin" for name, _ in headers)
+    return WANTED if asks else METHOD
 
 
 def overloaded(retry_after_s: int, *, close: bool = False) -> Answer:

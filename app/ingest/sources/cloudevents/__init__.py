@@ -89,7 +89,9 @@ SOURCE = AlertSource(
     document="https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md",
     document_date="2022-02",
     setup="Point the producer's HTTP sink (Knative, Argo Events, Event Grid and others) at the address with the secret "
-    "as a bearer token. Structured, batched and binary mode are taken, events in JSON.",
+    "as a bearer token. Structured, batched and binary mode are taken, events in JSON. For "
+    "Event Grid choose the schema CloudEvents v1.0 and, under Delivery Properties, a static secret header Authorization "
+    "with 'Bearer <secret>' as its value; its validation of the address is answered.",
     example={
         "specversion": "1.0",
         "id": "test-1",

@@ -123,7 +123,8 @@ SOURCE = AlertSource(
     },
     document="https://go2docs.graylog.org/current/interacting_with_your_log_data/notifications.html",
     document_date="2026-11",
-    setup="Under Alerts > Notifications add a Custom HTTP notification (or HTTP notification) with the address and the "
-    "header Authorization: Bearer <secret>, and leave its body as it is; put the address on the URL allow list. Graylog "
+    setup="Under Alerts > Notifications add a Custom HTTP notification: POST, the address, content type JSON and the "
+    "header Authorization: Bearer <secret>, and leave its body empty. The plain HTTP notification sets no header: for it "
+    "choose the profile url_secret. Put the address on the URL allow list. Graylog "
     "never says that an event is over: it ends four hours after the last one, or after the source's resolve_timeout_s.",
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, FORM, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import fields, values
 
 _RECOVERED = ("recovered", "untracked")
@@ -84,6 +84,8 @@ SOURCE = AlertSource(
     title="Kibana (Elastic alerting)",
     profile="bearer",
     parse=parse,
+    # Its connector posts the body as text and calls it a form where no header says otherwise.
+    content_types=(FORM,),
     severities={**COMMON_SEVERITIES, "active": Severity.P2, "nodata": Severity.P2},
     example={
         "date": "2026-01-05T12:00:00.000Z",
@@ -94,7 +96,7 @@ SOURCE = AlertSource(
     },
     document="https://www.elastic.co/docs/explore-analyze/alerts-cases/alerts/rule-action-variables",
     document_date="2026-11",
-    setup="Under Stack Management > Connectors add a Webhook: POST, the address, and a header Authorization with 'Bearer "
-    "<secret>' as its value. In each rule add two actions with it, for each alert: one when the condition is met and one "
-    "on Recovered, both with the body of docs/how-to/connect-kibana.md.",
+    setup="Under Stack Management > Connectors add a Webhook: POST, the address, and two headers: Authorization with 'Bearer "
+    "<secret>' as its value, and Content-Type with application/json. In each rule add two actions with it, for each alert: "
+    "one when the condition is met and one on Recovered, both with the body of docs/how-to/connect-kibana.md.",
 )

@@ -112,6 +112,7 @@ SOURCE = AlertSource(
     title="Riemann",
     profile="bearer",
     parse=parse,
+    content_types=("text/plain",),  # what clj-http calls a text where :content-type is left out
     severities={
         **COMMON_SEVERITIES,
         "critical": Severity.P1,
@@ -134,8 +135,8 @@ SOURCE = AlertSource(
     },
     document="https://riemann.io/concepts.html",
     document_date="2026-11-21",
-    setup="In riemann.config post (riemann.common/event-to-json event) with clj-http to the address, with the header "
-    'Authorization "Bearer <secret>", behind (changed-state {:init "ok"} (async-queue! ...)), so that each change of state '
-    "is sent once. Let the index expire events into the same stream: a service that falls silent is an alert, and its next "
-    "ok resolves it.",
+    setup="In riemann.config post (riemann.common/event-to-json event) with clj-http to the address, with :content-type :json "
+    'and the header Authorization "Bearer <secret>", behind (changed-state {:init "ok"} (async-queue! ...)), so that each '
+    "change of state is sent once. Let the index expire events into the same stream: a service that falls silent is an "
+    "alert, and its next ok resolves it.",
 )

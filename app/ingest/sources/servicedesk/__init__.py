@@ -223,12 +223,13 @@ def _without_hidden(text: str) -> str:
 SOURCE = AlertSource(
     slug="servicedesk",
     title="ManageEngine ServiceDesk Plus",
-    profile="standard_webhooks",
+    profile="bearer",  # its webhooks take headers; only a function that is written for it could sign
     config_model=ServiceDeskConfig,
     document="https://www.manageengine.com/products/service-desk/sdpod-v3-api/requests/request.html",
     document_date="2026-11",
-    setup="Under Admin > Automation > Webhooks add a webhook with the address; where no function signs it, choose the "
-    "profile header_token and put the secret in a request header.",
+    setup="Under Admin > Automation (or Integrations) > Webhooks add a webhook: POST, the address, the request headers "
+    "Authorization with 'Bearer <secret>' and Content-Type with application/json, and the payload of "
+    "docs/how-to/connect-servicedesk.md. Where a function signs the request, choose the profile standard_webhooks.",
     parse=parse,
     example={
         "event": "created",
