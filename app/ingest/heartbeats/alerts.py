@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from datetime import datetime
+from uuid import UUID
 
 import orjson
 
 from app.core.ids import DeliveryId, new_id
 from app.db.tenancy import TenantSession
-from app.incidents.schemas import AlertEvent, AlertStatus, Severity
+from app.incidents.schemas import AlertEvent, AlertStatus, AppliedAlert, Severity
 from app.incidents.service import apply_alerts
 from app.ingest.heartbeats.models import HeartbeatRow
 from app.ingest.heartbeats.rules import spoken
@@ -100,31 +101,44 @@ async def _apply(
         events=[event],
         now=now,
     )
+    session.add(_delivery(row, source, delivery_id, event, applied, said=said, at=at, now=now))
+
+
+def _delivery(
+    row: HeartbeatRow,
+    source: SourceRow,
+    delivery_id: UUID,
+    event: AlertEvent,
+    applied: AppliedAlert,
+    *,
+    said: str,
+    at: datetime,
+    now: datetime,
+) -> DeliveryRow:
+    """The row by which the change can be followed, as if the heartbeat had sent it."""
     body = orjson.dumps({"heartbeat": row.name, "is": said, "at": at, "beats": row.beats})
     digest = hashlib.sha256(body).digest()
+    incidents = [str(applied.incident_id)] if applied.incident_id is not None else []
     shown = {
         "dedup_key": event.dedup_key,
         "status": event.status.value,
         "outcome": applied.outcome.value,
         "reason": applied.reason,
         "alert_id": str(applied.alert_id) if applied.alert_id is not None else None,
-        "incident_id": str(applied.incident_id) if applied.incident_id is not None else None,
+        "incident_id": incidents[0] if incidents else None,
     }
-    incidents = [str(applied.incident_id)] if applied.incident_id is not None else []
-    session.add(
-        DeliveryRow(
-            tenant_id=session.tenant_id,
-            id=delivery_id,
-            source_id=source.id,
-            received_at=at,
-            shard=0,
-            state=DeliveryState.PROCESSED.value,
-            replay_key=b"heartbeat:" + digest,
-            body_sha256=digest,
-            headers={},
-            body=body,
-            size_bytes=len(body),
-            result={"outcomes": {applied.outcome.value: 1}, "alerts": [shown], "incidents": incidents, "warnings": []},
-            processed_at=now,
-        )
+    return DeliveryRow(
+        tenant_id=row.tenant_id,
+        id=delivery_id,
+        source_id=source.id,
+        received_at=at,
+        shard=0,
+        state=DeliveryState.PROCESSED.value,
+        replay_key=b"heartbeat:" + digest,
+        body_sha256=digest,
+        headers={},
+        body=body,
+        size_bytes=len(body),
+        result={"outcomes": {applied.outcome.value: 1}, "alerts": [shown], "incidents": incidents, "warnings": []},
+        processed_at=now,
     )
