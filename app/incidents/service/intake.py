@@ -13,6 +13,7 @@ from app.core.ids import AlertId, DeliveryId, IncidentId, new_id
 from app.db.tenancy import TenantSession
 from app.incidents.events import AlertsExpected
 from app.incidents.rules.correlate import REOPEN_WINDOW, Correlation
+from app.incidents.rules.signals import Signal
 from app.incidents.rules.states import AlertOutcome, AlertStatus
 from app.incidents.rules.world import Verdict, World
 from app.incidents.schemas import AlertEvent, AppliedAlert, SourceFacts
@@ -68,10 +69,7 @@ async def apply_deliveries(
     A transaction that applies more than once can meet another one that does so in a different order and be chosen as
     the victim of a deadlock; one call with everything cannot.
     """
-    signals, breath = [], Breath()
-    for delivered in deliveries:
-        signals.append(to_signals(source, delivered))
-        await breath.take()
+    signals = await _read(source, deliveries)
     flat = [signal for batch in signals for signal in batch]
     if not flat:
         return [[] for _ in deliveries]
@@ -87,11 +85,7 @@ async def apply_deliveries(
     )
     expires_at = now + timedelta(seconds=source.resolve_timeout_s) if source.resolve_timeout_s else None
     rule = Correlation(
-        source_name=source.name,
-        new_id=new_id,
-        expires_at=expires_at,
-        reopen_window=reopen_window,
-        storm=source.storm,
+        source_name=source.name, new_id=new_id, expires_at=expires_at, reopen_window=reopen_window, storm=source.storm
     )
     verdicts = rule.apply_all(world, flat)
     spoke_of = {signal.key: deliveries[i].delivery_id for i, batch in enumerate(signals) for signal in batch}
@@ -104,6 +98,14 @@ async def apply_deliveries(
         await _expect(session, source, expires_at)
     results = iter([_applied(verdicts[position], world) for position in range(len(flat))])
     return [list(itertools.islice(results, len(batch))) for batch in signals]
+
+
+async def _read(source: SourceFacts, deliveries: Sequence[Delivered]) -> list[list[Signal]]:
+    signals, breath = [], Breath()
+    for delivered in deliveries:
+        signals.append(to_signals(source, delivered))
+        await breath.take()
+    return signals
 
 
 async def _expect(session: TenantSession, source: SourceFacts, due_at: datetime) -> None:
