@@ -34,7 +34,7 @@ from tests.contracts.test_sources import FOLDER, Sample, read_sample
 from tests.factories.ingest import committed_source
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
-from tests.ingest.sources.real_requests import JSON, WIRES, Wire
+from tests.ingest.sources.real_requests import JSON, JSON_UTF8, WIRES, Wire
 from tests.net.signing.issuers import CERTIFICATE_URL, TOPIC, Topic
 
 SNS = Topic()
@@ -109,6 +109,9 @@ class Senders:
             changes["secret"] = TOPIC
         config = sample_of(wire).config.model_dump(mode="json", exclude_defaults=True)
         return await committed_source(self._resources, self._tenant, config=config, **changes)
+
+    async def generic(self, **changes: Any) -> CreatedSource:
+        return await committed_source(self._resources, self._tenant, kind="generic", **changes)
 
     async def send(self, wire: Wire, source: CreatedSource) -> httpx.Response:
         sample, secret, now = sample_of(wire), source.secret or "", self._clock.now()
@@ -205,3 +208,20 @@ async def test_a_content_type_without_a_value_is_none(senders: Senders) -> None:
     source = await senders.source_of(wire)
     answer = await senders.api.post(source.url_path, content=sample_of(wire).body, headers={"content-type": ""})
     assert answer.status_code == 202
+
+
+async def test_jiras_body_may_be_left_out(senders: Senders, clock: FakeClock) -> None:
+    """A webhook's "Exclude body" is ticked: taken, and kept as what it is, so that somebody sees it."""
+    source = await senders.source_of(next(wire for wire in WIRES if wire.slug == "jira"))
+    shown = proof("jira", source.secret or "", b"", clock.now(), "d-1")
+    answer = await senders.api.post(source.url_path, headers={"content-type": JSON_UTF8, **shown})
+    assert answer.status_code == 202
+
+
+async def test_linear_gets_the_200_without_which_it_sends_again(senders: Senders, clock: FakeClock) -> None:
+    source = await senders.generic(profile="linear", secret="lin_wh_a_secret_of_this_test_only")
+    now_ms = int(clock.now().timestamp() * 1000)
+    body = orjson.dumps({"action": "create", "type": "Issue", "title": "A", "webhookTimestamp": now_ms})
+    signature = mac((source.secret or "").encode(), body).hex()
+    headers = {"content-type": JSON_UTF8, "linear-delivery": "d-1", "linear-signature": signature}
+    assert (await senders.api.post(source.url_path, content=body, headers=headers)).status_code == 200

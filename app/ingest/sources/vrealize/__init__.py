@@ -167,9 +167,10 @@ SOURCE = AlertSource(
     "GUID-2A26A734-CD91-43E0-BF42-B079D5B0F5D4.html",
     document_date="2026-11-21",
     setup="Operations: under Alerts > Outbound Settings add an instance of the Webhook Notification plug-in with the address "
-    "and the secret as the password of user tocsin; its payload template, by POST and as application/json, has the fields "
-    "alertId, alertName, status, criticality, resourceName, startDate, updateDate, cancelDate and info. Notify on new, "
-    "updated and cancelled alerts. The older REST plug-in sends the same fields, but tests and updates with PUT, which is "
-    "refused here. Logs: add a webhook of type custom with the address. Logs never says that something is over: give its "
-    "source a resolve_timeout_s, and keep it apart from that of Operations, which does.",
+    "and, for basic authentication, both halves of the secret (before and after its colon) as user and password; its payload "
+    "template, by POST and with the header Content-Type: application/json, has the fields alertId, alertName, status, "
+    "criticality, resourceName, startDate, updateDate, cancelDate and info. Notify on new, updated and cancelled alerts. The "
+    "older REST plug-in tests and updates with PUT, which is refused here. Logs: give it a source with the profile "
+    "url_secret, and add a webhook of type custom with the whole address and content type JSON. Logs never says that "
+    "something is over: give its source a resolve_timeout_s, and keep it apart from that of Operations, which does.",
 )
