@@ -46,7 +46,7 @@ def write_prometheus(folder: Path, *, targets: dict[str, str]) -> Path:
     document["global"] |= {"scrape_interval": SHORT, "evaluation_interval": SHORT, "scrape_timeout": SHORT}
     document["rule_files"] = [str(write_rules(folder / "rules"))]
     document["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [targets["alertmanager"]]}]}]
-    scraped = [job for job in document["scrape_configs"] if job["job_name"] != "node"]
+    scraped = [job for job in document["scrape_configs"] if job["job_name"] not in ("node", "tocsin-smtp")]
     document["scrape_configs"] = [
         {**job, "static_configs": [{"targets": [targets[job["job_name"]]]}]} for job in scraped
     ]

@@ -12,6 +12,7 @@ import yaml
 
 from app.settings.http import HttpSettings
 from app.settings.jobs import JobSettings
+from app.settings.smtp import SmtpSettings
 from tests.fixtures.prometheus import Tool
 from tests.observability_deploy.files import DEPLOY, ROOT, alerts
 from tests.observability_deploy.promql import selectors
@@ -129,13 +130,13 @@ def standing(found: list[dict[str, Any]], folder: Path) -> Path:
 
 
 def test_pods_are_scraped_as_the_job_of_their_component_at_their_metrics_port(promtool: Tool, tmp_path: Path) -> None:
-    wanted = [pod("api"), pod("relay"), pod("worker")]
+    wanted = [pod("api"), pod("relay"), pod("worker"), pod("smtp")]
     config = standing([*wanted, pod("api", port="http"), pod("worker", phase="Failed")], tmp_path)
     promtool.must("check", "config", config)
     # It listens for so long, and there is no end to what a discovery may still find.
     targets = json.loads(promtool.must("check", "service-discovery", "--timeout=5s", config, "tocsin"))
     kept = {target["labels"]["instance"]: target["labels"]["job"] for target in targets if target["labels"]}
-    assert kept == {f"tocsin-{part}-7d9c": f"tocsin-{part}" for part in ("api", "relay", "worker")}
+    assert kept == {f"tocsin-{part}-7d9c": f"tocsin-{part}" for part in ("api", "relay", "worker", "smtp")}
     assert len(targets) == len(wanted) + 2
     assert {target["labels"]["namespace"] for target in targets if target["labels"]} == {"tocsin"}
 
@@ -153,7 +154,7 @@ def test_each_job_that_a_rule_asks_for_is_scraped() -> None:
     relabelled = [rule for job in read(CLUSTER)["scrape_configs"] for rule in job.get("relabel_configs", [])]
     (naming,) = [rule for rule in relabelled if rule.get("target_label") == "job"]
     assert {naming["replacement"].replace("$1", part) for part in naming["regex"].strip("()").split("|")} <= static
-    assert static - {"tocsin-api", "tocsin-relay", "tocsin-worker"} == {
+    assert static - {"tocsin-api", "tocsin-relay", "tocsin-worker", "tocsin-smtp"} == {
         job["job_name"] for job in read(CLUSTER)["scrape_configs"]
     } - {"tocsin"}
 
@@ -164,6 +165,7 @@ def test_the_static_targets_are_the_ports_that_processes_open_by_default() -> No
     assert targets["tocsin-api"] == [f"api:{http.metrics_port}"]
     assert targets["tocsin-relay"] == [f"relay:{jobs.relay_metrics_port}"]
     assert targets["tocsin-worker"] == [f"worker:{jobs.worker_metrics_port}"]
+    assert targets["tocsin-smtp"] == [f"smtp:{SmtpSettings().metrics_port}"]
 
 
 def test_the_cluster_is_searched_for_the_labels_that_the_pods_have() -> None:
