@@ -144,6 +144,7 @@ async def seeded(scratch_resources: Resources, scratch_database: Database) -> As
         await client_of(await make_tenant(scratch_database)) as b,
     ):
         yield Seeded(application, a, b, await seed(b, scratch_resources))
+    await application.settle()
 
 
 def neutral(answer: httpx.Response, given: str) -> tuple[int, Any, dict[str, str]]:
