@@ -17,6 +17,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from app.net.signing.key_sets import quietly
+
 MAX_HEADER_BYTES: Final = 16_384
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]{1,12000}-----END CERTIFICATE-----\s*")
 _XFCC = re.compile(rb'(?:^|[;,])\s*Cert="?([^";,]{1,16000})"?')
@@ -55,7 +57,8 @@ class Certificate:
             ValueError: It cannot be read.
         """
         try:
-            found = x509.load_der_x509_certificate(der)
+            with quietly():
+                found = x509.load_der_x509_certificate(der)
             self._from, self._until = found.not_valid_before_utc, found.not_valid_after_utc
             fingerprint = found.fingerprint(hashes.SHA256()).hex()
             self.names = frozenset(
@@ -83,6 +86,7 @@ def _sans(found: x509.Certificate) -> set[str]:
 def pem_to_der(pem: str) -> bytes | None:
     """This will return the DER of a PEM certificate, None if it is none."""
     try:
-        return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+        with quietly():
+            return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
     except _UNREADABLE:
         return None

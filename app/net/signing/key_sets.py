@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -19,6 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from cryptography.utils import CryptographyDeprecationWarning
 
 MAX_DOCUMENT_BYTES: Final = 262_144
 _MAX_KEYS: Final = 50
@@ -62,6 +65,14 @@ KeySet = Mapping[str, PublishedKey]
 """Keys by their id; a certificate's has the id ``""``."""
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """This will read a stranger's certificate without the library's advice on how it should have been made."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
+
+
 def read_document(document: Document, raw: bytes) -> KeySet:
     """This will return the usable keys of what was fetched.
 
@@ -75,7 +86,8 @@ def read_document(document: Document, raw: bytes) -> KeySet:
 
 def _read_certificate(raw: bytes) -> KeySet:
     try:
-        found = x509.load_pem_x509_certificate(raw)
+        with quietly():
+            found = x509.load_pem_x509_certificate(raw)
         key, valid_from, valid_until = found.public_key(), found.not_valid_before_utc, found.not_valid_after_utc
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
         raise UnreadableKeys("the document is no PEM certificate that can be read") from error
