@@ -93,9 +93,7 @@ def _index(name: str, columns: str) -> None:
     op.execute("set lock_timeout = 0")
     for partition in partitions:
         op.execute(f"drop index concurrently if exists {partition}_{name}_idx")
-        op.execute(
-            f"create index concurrently {partition}_{name}_idx on {partition} {columns} where {CAME_TO_NOTHING}"
-        )
+        op.execute(f"create index concurrently {partition}_{name}_idx on {partition} {columns} where {CAME_TO_NOTHING}")
     op.execute("set lock_timeout = '250ms'")
     for partition in partitions:
         op.execute(f"alter index {parent} attach partition {partition}_{name}_idx")

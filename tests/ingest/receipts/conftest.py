@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.auth.rules import Role
 from app.core.clock import FakeClock
@@ -70,11 +71,9 @@ class Scene:
         return tenant_session(self.database, self.tenant_id)
 
     async def run_sql(self, statement: str, **values: Any) -> list[Any]:
-        from sqlalchemy import text
-
         session: TenantSession
         async with self.transaction() as session:
-            result = await session.execute(text(statement), values)
+            result: Any = await session.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
 
 

@@ -12,8 +12,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli.environment import FILE, adopt, leave
 from app.settings import Settings

@@ -91,7 +91,7 @@ async def scanned(scene: Scene, plans: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-FILTERS = {
+FILTERS: dict[str, dict[str, Any]] = {
     "failures": {"states": FAILURES},
     "rejected": {"states": (DeliveryState.REJECTED,)},
     "reason": {"reason": "body.not_json"},
@@ -102,7 +102,7 @@ FILTERS = {
 
 @pytest.mark.parametrize("name", FILTERS)
 async def test_failures_are_listed_from_their_own_indexes(scene: Scene, filled: dict[str, UUID], name: str) -> None:
-    given: dict[str, Any] = dict(FILTERS[name])
+    given = dict(FILTERS[name])
     source = filled["source"] if given.pop("source", False) else None
     wanted = DeliveryFilter(source_id=source, **given)
     plans = await plans_of(
