@@ -27,4 +27,4 @@ WORKDIR /srv/tocsin
 USER 10001:10001
 EXPOSE 8080 2525 9101 9102 9103 9104
 # No access log: a url_secret source carries its secret in the query string. Connections outlive those of a proxy in front.
-CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8080", "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "25"]
+CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8080", "--no-proxy-headers", "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "25"]

@@ -108,7 +108,17 @@ class Stack:
     async def start_processes(self) -> None:
         """This will start the children; ``wait_ready`` says when they work."""
         environment = self.environment()
-        uvicorn = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--log-level", "warning"]
+        uvicorn = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "--host",
+            "127.0.0.1",
+            "--no-proxy-headers",
+            "--no-access-log",
+            "--log-level",
+            "warning",
+        ]
         commands = {
             "desk": [*uvicorn, "--port", str(self.ports.desk), "--factory", "app.embedded.desk:create_desk_app"],
             "service": [*uvicorn, "--port", str(self.ports.service), "app.embedded.breakable:app"],

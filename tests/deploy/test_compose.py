@@ -179,7 +179,12 @@ def test_they_start_in_the_order_that_they_need(document: dict[str, Any]) -> Non
 
 def test_the_commands_and_times_are_those_of_the_cluster(document: dict[str, Any]) -> None:
     objects, services = render("production"), document["services"]
-    deployments = {"api": "tocsin-api", "relay": "tocsin-relay", "worker": "tocsin-worker-intake", "smtp": "tocsin-smtp"}
+    deployments = {
+        "api": "tocsin-api",
+        "relay": "tocsin-relay",
+        "worker": "tocsin-worker-intake",
+        "smtp": "tocsin-smtp",
+    }
     for name, deployment in deployments.items():
         pod = pod_of(named(objects, "Deployment", deployment))
         assert services[name]["stop_grace_period"] == f"{pod['terminationGracePeriodSeconds']}s"

@@ -131,6 +131,7 @@ async def test_the_slug_makes_a_repeated_tenant_one(api: httpx.AsyncClient, oper
 KEYLESS = {
     "POST /v1/runbooks/validate": "keeps nothing",
     "POST /v1/sources/preview": "keeps nothing",
+    "POST /v1/sources/preview-verification": "keeps nothing",
     "POST /v1/admin/tenants": "keys are rows of a tenant, and there is none yet; the slug makes a repeat one",
 }
 

@@ -29,7 +29,7 @@ from tests.fixtures.jobs import run_jobs
 METHODS = ("get", "post", "put", "patch", "delete")
 # Not a tenant's token's business: operators act across tenants by design, and a source's address is its own credential, as
 # is the key of a sender that was made for another service (tests/ingest/dropin asks those for others' alerts).
-ELSEWHERE = ("/v1/admin/tenants/", "/in/", "/v2/", "/integrations/")
+ELSEWHERE = ("/v1/admin/tenants/", "/v1/signature-profiles/", "/in/", "/v2/", "/integrations/")
 RUNBOOK = """
 runbook: of-tenant-b
 version: 1

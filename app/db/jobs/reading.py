@@ -47,8 +47,8 @@ class FoundJob:
 
 
 _COLUMNS = (
-    "j.id, j.kind, coalesce(j.unique_key, '') as unique_key, j.queue, j.state, j.attempt, j.max_attempts, j.run_at, j.error, j.created_at,"
-    " j.finished_at, j.trace_context"
+    "j.id, j.kind, coalesce(j.unique_key, '') as unique_key, j.queue, j.state, j.attempt, j.max_attempts, j.run_at, j.error,"
+    " j.created_at, j.finished_at, j.trace_context"
 )
 # Open ones by their unique index. Ended ones have no index by key, and get none: every job would pay for it at each change
 # of state. They lie close behind what caused them, so a bounded stretch of the ids from there on is looked through.

@@ -90,14 +90,19 @@ async def apply_deliveries(
     verdicts = rule.apply_all(world, flat)
     spoke_of = {signal.key: deliveries[i].delivery_id for i, batch in enumerate(signals) for signal in batch}
     await store_world(session, world, source=source, source_id=source.id, deliveries=spoke_of, now=now)
-    actor = Actor(kind=ActorKind.SENDER, id=str(source.id), name=source.name)
-    await write_notes(session, world.notes, actor=actor, now=now)
-    await announce(session, world, actor=actor, source=source, now=now)
-    await announce_storms(session, world, source_id=source.id, rule=source.storm, actor=actor, now=now)
+    await _tell(session, world, source, now=now)
     if firing and expires_at is not None:
         await _expect(session, source, expires_at)
     results = iter([_applied(verdicts[position], world) for position in range(len(flat))])
     return [list(itertools.islice(results, len(batch))) for batch in signals]
+
+
+async def _tell(session: TenantSession, world: World, source: SourceFacts, *, now: datetime) -> None:
+    """Write the timelines and state the facts that others act on."""
+    actor = Actor(kind=ActorKind.SENDER, id=str(source.id), name=source.name)
+    await write_notes(session, world.notes, actor=actor, now=now)
+    await announce(session, world, actor=actor, source=source, now=now)
+    await announce_storms(session, world, source_id=source.id, rule=source.storm, actor=actor, now=now)
 
 
 async def _read(source: SourceFacts, deliveries: Sequence[Delivered]) -> list[list[Signal]]:
