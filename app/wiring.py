@@ -66,7 +66,8 @@ def build_resources(settings: Settings, *, database: Database | None = None) -> 
 
 
 async def close_resources(resources: Resources, *, keep_database: bool = False) -> None:
-    """This will close clients and pools."""
+    """This will end what runs on the resources, then close clients and pools."""
+    await resources.run_closers()
     await resources.get(OutboundHttp).aclose()
     await resources.get(Redis).aclose()
     if not keep_database:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -16,6 +17,16 @@ class Resources:
 
     def __init__(self) -> None:
         self._by_type: dict[type[object], object] = {}
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """This will have ``closer`` awaited before anything that it may use is closed; it may run twice."""
+        self._closers.append(closer)
+
+    async def run_closers(self) -> None:
+        """This will end what runs on these resources, the latest first."""
+        while self._closers:
+            await self._closers.pop()()
 
     def provide(self, kind: type[T], instance: T) -> None:
         """This will make ``instance`` the process's one ``kind``; protocols are fine as keys."""

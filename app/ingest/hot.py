@@ -36,7 +36,7 @@ from app.ingest.rules.limits import Limited
 from app.ingest.schemas import SourceState
 from app.ingest.turned_away import TurnedAway
 from app.net.keyring import KeyRing
-from app.net.signing import Kind, Refused, SignedRequest, Strength, Verified, dummy_verify, verify
+from app.net.signing import Kind, RefusalReason, Refused, SignedRequest, Strength, Verified, dummy_verify, verify
 from app.net.signing.remote_keys import KeysUnavailable
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
@@ -100,6 +100,7 @@ class IngestApp:
         )
         self._overloaded = answers.overloaded(settings.retry_after_s)
         self._overloaded_unread = answers.overloaded(settings.retry_after_s, close=True)
+        resources.on_close(self.aclose)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """This will answer one request; the ASGI entry."""
@@ -190,8 +191,9 @@ class IngestApp:
             self._note(source, "keys_unavailable", request)
             return self._overloaded
         if isinstance(verdict, Refused):
-            REFUSED.labels(verdict.reason.value).inc()
-            self._note(source, verdict.reason.value, request)
+            reason = _reason_of(source, verdict)
+            REFUSED.labels(reason).inc()
+            self._note(source, reason, request)
             return answers.UNAUTHORISED
         return await self._take(source, door, verdict, request)
 
@@ -255,6 +257,13 @@ class IngestApp:
     def _note(self, source: KnownSource, reason: str, request: SignedRequest | None = None) -> None:
         seen = Seen(len(request.body), request.headers, source.id_headers) if request is not None else None
         self._refusals.note(source.tenant_id, source.source_id, reason, seen=seen)
+
+
+def _reason_of(source: KnownSource, refused: Refused) -> str:
+    """Senders of basic credentials may keep them back until they are asked (RFC 9110, section 11.6.1): no failure yet."""
+    if refused.reason is RefusalReason.MISSING and source.profile.kind is Kind.BASIC:
+        return "challenged"
+    return refused.reason.value
 
 
 def _declared_length(headers: Sequence[tuple[bytes, bytes]]) -> int:

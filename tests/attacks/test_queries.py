@@ -100,7 +100,8 @@ async def test_an_id_that_is_none(
     application: Application, api: httpx.AsyncClient, tokens: Tokens, identifier: str
 ) -> None:
     for path, item in application.api.openapi()["paths"].items():
-        if "{" in path and "get" in item and path.startswith("/v1/") and "{name}" not in path:
+        whose = path.startswith("/v1/") and not path.startswith("/v1/admin/")
+        if "{" in path and "get" in item and whose and "{name}" not in path:
             head, _, tail = path.partition("{")
             url = httpx.URL("http://tocsin.test").copy_with(
                 raw_path=(head + identifier.replace(" ", "%20").replace("'", "%27") + tail.partition("}")[2]).encode()

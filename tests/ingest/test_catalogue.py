@@ -13,7 +13,7 @@ from app.ingest.contract import MAX_ALERTS, ParseError
 from app.ingest.rules import values
 from app.ingest.sources import all_sources
 from app.ingest.sources.generic import GenericConfig
-from app.ingest.sources.generic.expressions import InvalidExpression, compile_expression
+from app.ingest.sources.generic.expressions import EXPRESSION_MAX, InvalidExpression, compile_expression
 
 
 def parse(slug: str, payload: Any, **config: Any) -> list[AlertEvent]:
@@ -162,7 +162,7 @@ def test_b26_the_order_of_labels_does_not_matter() -> None:
         pytest.param("[@,@] | [@,@] | [@,@] | @", id="sharing"),
         pytest.param("to_string(@)", id="writing-out"),
         pytest.param("sort_by(@, &a)", id="by-expression"),
-        pytest.param("a" * 301, id="long"),
+        pytest.param("a" * (EXPRESSION_MAX + 1), id="long"),
         pytest.param("join('', [join('', [join('', [@,@]),@]),@])", id="nested-joins"),
         pytest.param("a.", id="half"),
     ],

@@ -56,6 +56,7 @@ from app.net.signing.remote_keys import KeysUnavailable, RemoteKeys
 
 _EXPLAINED: Mapping[str, str] = {
     "missing": "What must prove the sender is not there: the header, the timestamp or the id.",
+    "challenged": "No user and password yet; a sender may wait to be asked for them, and sends them with the next request.",
     "malformed": "It is there, but not in the one spelling that counts, twice, or too long.",
     "mismatch": "It is well formed, but was not made with this secret over these bytes.",
     "skew": "The signature holds, but the time it was made at is too old, too early, or over.",

@@ -22,7 +22,7 @@ from app.net.signing.key_sets import quietly
 MAX_HEADER_BYTES: Final = 16_384
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]{1,12000}-----END CERTIFICATE-----\s*")
 _XFCC = re.compile(rb'(?:^|[;,])\s*Cert="?([^";,]{1,16000})"?')
-_UNREADABLE: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm)
+_UNREADABLE: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 def read_header(value: bytes) -> bytes | None:

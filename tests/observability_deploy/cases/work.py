@@ -121,7 +121,12 @@ INGEST = [
         fires=refused("mismatch", 3, of=30),
         summary="10% of the webhooks are refused: mismatch",
         labels={"reason": "mismatch"},
-        silent=[refused("mismatch", 3, of=60), refused("unknown_source", 30, of=60), refused("mismatch", 0.5, of=1)],
+        silent=[
+            refused("mismatch", 3, of=60),
+            refused("unknown_source", 30, of=60),
+            refused("challenged", 30, of=60),
+            refused("mismatch", 0.5, of=1),
+        ],
     ),
     Case(
         alert="UnknownSourceProbing",
