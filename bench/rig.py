@@ -129,7 +129,15 @@ class Rig:
     def api(self, *, extra: Mapping[str, str] | None = None) -> Iterator[int]:
         """This will run one API process as production does and yield its port when it answers."""
         port = free_port()
-        command = ("uvicorn", "app.main:create_app", "--factory", "--port", str(port), "--no-access-log")
+        command = (
+            "uvicorn",
+            "app.main:create_app",
+            "--factory",
+            "--port",
+            str(port),
+            "--no-proxy-headers",
+            "--no-access-log",
+        )
         with self.running(*command, "--log-level", "warning", extra=extra, log="api"):
             wait_for_port(port)
             yield port

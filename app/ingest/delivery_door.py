@@ -99,9 +99,7 @@ class DeliveryDoor:
             Unavailable: It was not stored; to be sent again.
         """
         root = unrecorded_root()
-        intake = self._intake(source, verdict, request, body, root)._replace(reason=fault)
-        if delivery_id is not None:
-            intake = intake._replace(id=delivery_id)
+        intake = self._intake(source, verdict, request, body, root, fault, delivery_id or new_id())
         if root is not None:
             return await self._commits.submit(source.tenant_id, intake)
         return await self._store_traced(source.tenant_id, intake, traceparent)
@@ -128,11 +126,18 @@ class DeliveryDoor:
             return answers.BAD_ENCODING
 
     def _intake(
-        self, source: KnownSource, verdict: Verified, request: SignedRequest, body: bytes, traceparent: str | None
+        self,
+        source: KnownSource,
+        verdict: Verified,
+        request: SignedRequest,
+        body: bytes,
+        traceparent: str | None,
+        fault: str | None,
+        delivery_id: UUID,
     ) -> Intake:
         window = source.replay_window_s
         return Intake(
-            id=new_id(),
+            id=delivery_id,
             source_id=source.source_id,
             shard=source.shard,
             received_at=self._clock.now(),
@@ -143,6 +148,7 @@ class DeliveryDoor:
             headers=source.headers.keep(request.headers),
             body=body,
             traceparent=traceparent,
+            reason=fault,
         )
 
     async def _write(self, tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:

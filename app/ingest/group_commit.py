@@ -121,20 +121,38 @@ class GroupCommit:
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin as many commits as there are slots for."""
-        while self._free > 0:
-            kept = 1 if self._settings.commits_at_once > 1 and self._free == 1 else 0
-            turn = self._turns.take(only_newcomers=bool(kept))
-            if turn is None:
-                break
-            self._free -= 1
-            task = loop.create_task(self._fly(*turn))
+        while (turn := self._next()) is not None:
+            task = loop.create_task(self._fly(turn))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         if self._expiry is None:
             self._expiry = loop.call_later(_EXPIRY_TICK_S, self._expire, loop)
 
-    async def _fly(self, tenant_id: TenantId, credit: float) -> None:
-        lane, loop = self._lanes[tenant_id], asyncio.get_running_loop()
+    def _next(self) -> tuple[TenantId, float] | None:
+        """Take a slot for whoever's turn it is; None where there is no slot, or nobody for it."""
+        if self._free <= 0:
+            return None
+        kept = self._settings.commits_at_once > 1 and self._free == 1
+        turn = self._turns.take(only_newcomers=kept)
+        if turn is not None:
+            self._free -= 1
+        return turn
+
+    async def _fly(self, turn: tuple[TenantId, float] | None) -> None:
+        """Serve one turn after the other while there are any.
+
+        Not each in a task of its own: that would begin after everybody who was just served had been answered, and
+        PostgreSQL would wait meanwhile. So it works on the next batch while this one's answers are written.
+        """
+        try:
+            while turn is not None:
+                await self._serve(*turn)
+                turn = self._next()
+        finally:
+            self._start(asyncio.get_running_loop())
+
+    async def _serve(self, tenant_id: TenantId, credit: float) -> None:
+        lane, left = self._lanes[tenant_id], credit
         try:
             # Whoever is alone takes all that fits.
             lane.flying, left = self._take(lane, credit if len(self._turns) else math.inf)
@@ -144,10 +162,10 @@ class GroupCommit:
             self._free += 1
             lane.flying = []
             # No await since the last look: nobody can have been added in between.
-            self._turns.served(tenant_id, credit=left, waits=bool(lane.waiting), now=loop.time())
+            now = asyncio.get_running_loop().time()
+            self._turns.served(tenant_id, credit=left, waits=bool(lane.waiting), now=now)
             if not lane.waiting:
                 del self._lanes[tenant_id]
-            self._start(loop)
 
     def _take(self, lane: _Lane, credit: float) -> tuple[list[_Waiter], float]:
         """The next batch, and what is left of the credit: at least one, however large it is."""
