@@ -122,5 +122,5 @@ class Target:
 
 
 def _refusals() -> float:
-    reasons = ["unknown_source", *(reason.value for reason in RefusalReason)]
+    reasons = ["unknown_source", "challenged", *(reason.value for reason in RefusalReason)]
     return sum(float(REFUSED.labels(reason)._value.get()) for reason in reasons)

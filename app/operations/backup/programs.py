@@ -153,3 +153,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.kill()
         await process.wait()
+    # What it wrote and nobody read would keep the pipe open, and the transport with it.
+    if process.stdout is not None:
+        while await process.stdout.read(_CHUNK_BYTES):
+            pass
