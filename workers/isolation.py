@@ -6,14 +6,12 @@ are few, and see the catalogue without seeing any row.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import structlog
 
 from app.db.catalogue import QUESTIONS, examine
 from app.db.system import SystemSession
 from app.observability.metrics import gauge
+from workers.now_and_then import NowAndThen
 
 log = structlog.get_logger(__name__)
 
@@ -26,26 +24,14 @@ EXAMINED = gauge("tocsin_rls_examined_timestamp_seconds", "Unix time of the last
 EVERY_S = 300.0
 
 
-class IsolationWatch:
-    """A sweep of the relay's that looks at the catalogue now and then.
+class IsolationWatch(NowAndThen):
+    """A sweep of the relay's that looks at the catalogue."""
 
-    Args:
-        every_s: Seconds between two looks; the first is at the first call.
-        ticks: Seconds on a clock that never goes back.
-    """
+    every_s = EVERY_S
 
-    def __init__(self, *, every_s: float = EVERY_S, ticks: Callable[[], float] = time.monotonic) -> None:
-        self._every_s = every_s
-        self._ticks = ticks
-        self._next = 0.0
-
-    async def __call__(self, session: SystemSession) -> None:
+    async def look(self, session: SystemSession) -> None:
         """This will set the gauges, and log every finding as an error."""
-        now = self._ticks()
-        if now < self._next:
-            return
         findings = await examine(await session.connection())
-        self._next = now + self._every_s
         for question in QUESTIONS:
             UNPROTECTED.labels(question).set(sum(finding.question == question for finding in findings))
         EXAMINED.set_to_current_time()

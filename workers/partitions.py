@@ -18,6 +18,7 @@ from sqlalchemy import text
 from app.core.clock import Clock
 from app.db.system import SystemSession, server_time
 from app.observability.metrics import gauge
+from workers.now_and_then import NowAndThen
 
 log = structlog.get_logger(__name__)
 
@@ -75,38 +76,32 @@ async def keep_partitions(session: SystemSession, *, now: datetime, retention_da
     return PartitionState(*row)
 
 
-class PartitionKeeper:
+class PartitionKeeper(NowAndThen):
     """A sweep of the relay's that keeps the partitions now and then.
 
     Args:
         clock: What "today" means; the server's time where it is left out.
         retention_days: Days for which deliveries are kept.
-        every_s: Seconds between two looks; the first is at the first call.
         ticks: Seconds on a clock that never goes back.
     """
+
+    every_s = EVERY_S
 
     def __init__(
         self,
         clock: Clock | None = None,
         *,
         retention_days: int,
-        every_s: float = EVERY_S,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(ticks=ticks)
         self._clock = clock
         self._retention_days = retention_days
-        self._every_s = every_s
-        self._ticks = ticks
-        self._next = 0.0
 
-    async def __call__(self, session: SystemSession) -> None:
+    async def look(self, session: SystemSession) -> None:
         """This will set the gauges, and warn of strays."""
-        ticks = self._ticks()
-        if ticks < self._next:
-            return
         now = self._clock.now() if self._clock is not None else await server_time(session)
         state = await keep_partitions(session, now=now, retention_days=self._retention_days)
-        self._next = ticks + self._every_s
         PARTITIONS.set(state.partitions)
         AHEAD.set(state.ahead_s)
         OVERDUE.set(state.overdue)

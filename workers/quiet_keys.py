@@ -19,6 +19,7 @@ from sqlalchemy import text
 from app.core.clock import Clock
 from app.db.system import SystemSession, server_time
 from app.observability.metrics import counter
+from workers.now_and_then import NowAndThen
 
 log = structlog.get_logger(__name__)
 
@@ -36,36 +37,31 @@ _FORGET = {
 }
 
 
-class QuietKeys:
+class QuietKeys(NowAndThen):
     """A sweep of the relay's that walks both tables round and round, a stretch at a time.
 
     Args:
         clock: What "long ago" is measured from; the server's time where it is left out.
-        every_s: Seconds between two stretches.
         stretch: Rows that are looked at in one.
         ticks: Seconds on a clock that never goes back.
     """
+
+    every_s = EVERY_S
 
     def __init__(
         self,
         clock: Clock | None = None,
         *,
-        every_s: float = EVERY_S,
         stretch: int = STRETCH,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(ticks=ticks)
         self._clock = clock
-        self._every_s = every_s
         self._stretch = stretch
-        self._ticks = ticks
-        self._next = 0.0
         self._reached: dict[str, tuple[UUID, UUID, str]] = dict.fromkeys(_FORGET, _START)
 
-    async def __call__(self, session: SystemSession) -> None:
+    async def look(self, session: SystemSession) -> None:
         """This will look at the next stretch of each table."""
-        ticks = self._ticks()
-        if ticks < self._next:
-            return
         now = self._clock.now() if self._clock is not None else await server_time(session)
         for kind, statement in _FORGET.items():
             tenant, source, key = self._reached[kind]
@@ -74,4 +70,3 @@ class QuietKeys:
             row = (await session.execute(statement, values)).one()
             self._reached[kind] = (row[2], row[3], row[4]) if row[1] == self._stretch else _START
             FORGOTTEN.labels(kind).inc(row[0])
-        self._next = ticks + self._every_s

@@ -66,7 +66,7 @@ def clean_text(text: str) -> str:
 
 
 def escape_unsafe(line: str) -> str:
-    """This will write what could forge a line, move a cursor or turn text around as ``\\uXXXX``."""
+    """This will write what could forge a line, move a cursor or turn text around as its escape: ``\\u202e``."""
     return UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", line)
 
 

@@ -16,7 +16,7 @@ from app.auth.rules import Role
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.redaction import Redactor
 from app.enhancement.rules.render import shown
-from app.enhancement.rules.secrets import remove_secrets
+from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import plain_text
 from app.ingest.bodies import TooLarge, gunzip
 from app.ingest.contract import ParseError

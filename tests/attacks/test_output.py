@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from app.auth.rules import Role
 from app.enhancement.rules.redaction import Redactor
 from app.enhancement.rules.render import shown
-from app.enhancement.rules.secrets import SECRET, remove_secrets
+from app.core.redaction import SECRET, remove_secrets
 from app.ingest.rules.values import one_line, safe_link
 from app.main import create_app
 from app.observability.logging import _render, _scrub

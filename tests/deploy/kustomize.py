@@ -27,7 +27,7 @@ TAG_OR_DIGEST = re.compile(r"(:[\w.-]+)?(@[\w:]+)?$")
 HASH_ALPHABET = str.maketrans("013ae", "ghkmt")
 
 
-class Unsupported(NotImplementedError):
+class Unsupported(ValueError):
     """The kustomization asks for something that this builder does not do."""
 
 

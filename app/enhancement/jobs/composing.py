@@ -11,7 +11,7 @@ from app.enhancement.models import DeskRow
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, looks_like_orders, pack
 from app.enhancement.rules.render import NoteContext, render
-from app.enhancement.rules.secrets import remove_secrets
+from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import plain_text, signature, signature_hash
 from app.enhancement.service.cases import query_words
 from app.enhancement.service.catalogue import context_sources

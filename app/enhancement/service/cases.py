@@ -14,7 +14,7 @@ from app.enhancement.repository.search import IndexSize
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, SourceKind, Trust
 from app.enhancement.rules.ranking import Features, choose_terms, fuse, idf, is_relevant, reasons, rerank
-from app.enhancement.rules.secrets import remove_secrets
+from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import content_words, cut, plain_text, signature_hash, words
 
 _MAX_BODY = 16_384

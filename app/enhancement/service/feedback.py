@@ -12,7 +12,7 @@ from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.enhancement.models import EnhancementRow, FeedbackRow, TicketRow
 from app.enhancement.repository import records
-from app.enhancement.rules.secrets import remove_secrets
+from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import plain_text
 from app.enhancement.schemas import FeedbackView, NewFeedback, Sentiment
 from app.observability.metrics import counter, histogram

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.enhancement.rules.redaction import PLACEHOLDER, Redactor
-from app.enhancement.rules.secrets import SECRET, remove_secrets
+from app.core.redaction import SECRET, remove_secrets
 
 _B64 = "Zm9vYmFyQmF6MTIzNDU2Nzg5MEFCQ0RFRkdISg"
 # (text, the part that must be gone). Every value is made up for this file and parted where a scanner would bite.
