@@ -88,6 +88,10 @@ class Admission:
         resources: For the database, Redis and the settings.
         ticks: Seconds on a clock that never goes back.
         kind: Among which processes the rates are divided: an idle mail listener must not halve what HTTP may take.
+
+    Attributes:
+        shares: Among how many processes the rates are divided now.
+        ticks: As given.
     """
 
     def __init__(
@@ -96,10 +100,9 @@ class Admission:
         self._settings: LimitSettings = resources.get(Settings).limits
         self._database = resources.get(Database)
         self._peers = Peers.of(resources, kind=kind)
-        self._ticks = ticks
-        self._shares = self._settings.api_processes
+        self.ticks = ticks
+        self.shares = self._settings.api_processes
         self._tenants: dict[TenantId, _Tenant] = {}
-        self._beats: dict[TenantId, Bucket] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         of_tenant, of_source = tenant_defaults(self._settings), source_defaults(self._settings)
@@ -110,7 +113,7 @@ class Admission:
         tenant = self._tenants.get(source.tenant_id)
         if tenant is None:
             return None
-        now = self._ticks()
+        now = self.ticks()
         tenant.seen_at = now
         gate = tenant.sources.get(source.source_id)
         if not tenant.backlog_full and tenant.gate.is_open(now) and (gate is None or gate.is_open(now)):
@@ -128,26 +131,10 @@ class Admission:
         tenant.taken += 1
         self._look_again()
 
-    def has_room_for_beat(self, tenant_id: TenantId) -> bool:
-        """This will say whether a heartbeat of the tenant is to be taken now."""
-        bucket = self._beats.get(tenant_id)
-        return bucket is None or bucket.has_room(self._ticks())
-
-    def took_beat(self, tenant_id: TenantId) -> None:
-        """This will count a verified beat, apart from deliveries; its rate is the one that tenants have by default."""
-        bucket = self._beats.get(tenant_id)
-        if bucket is None:
-            while len(self._beats) >= self._settings.tenants_in_memory:
-                self._beats.pop(next(iter(self._beats)))
-            rate = share_of(self._defaults, self._shares).deliveries_per_s
-            bucket = Bucket(rate, burst_s=self._settings.burst_s, now=self._ticks())
-            self._beats[tenant_id] = bucket
-        bucket.take(1.0)
-
     async def refresh(self) -> None:
         """This will ask once for everything that the gates do not know themselves."""
-        self._shares = max(self._settings.api_processes, await self._count_peers())
-        SHARES.set(self._shares)
+        self.shares = max(self._settings.api_processes, await self._count_peers())
+        SHARES.set(self.shares)
         self._forget_idle()
         asked = list(self._tenants)
         caps = [self._cap(tenant) for tenant in self._tenants.values()]
@@ -174,17 +161,17 @@ class Admission:
     def _meet(self, tenant_id: TenantId) -> _Tenant:
         while len(self._tenants) >= self._settings.tenants_in_memory:
             self._tenants.pop(next(iter(self._tenants)))
-        now = self._ticks()
+        now = self.ticks()
         tenant = self._tenants[tenant_id] = _Tenant(gate=self._gate(self._defaults, now), seen_at=now)
         return tenant
 
     def _meet_source(self, tenant: _Tenant, source_id: SourceId) -> _Gate:
         limits = tenant.own.get(source_id, self._source_defaults)
-        gate = tenant.sources[source_id] = self._gate(limits, self._ticks())
+        gate = tenant.sources[source_id] = self._gate(limits, self.ticks())
         return gate
 
     def _gate(self, limits: Limits, now: float) -> _Gate:
-        share, burst_s = share_of(limits, self._shares), self._settings.burst_s
+        share, burst_s = share_of(limits, self.shares), self._settings.burst_s
         return _Gate(
             limits,
             Bucket(share.deliveries_per_s, burst_s=burst_s, now=now),
@@ -197,12 +184,12 @@ class Admission:
         if limit is None:
             return None
         if tenant.backlog_full:
-            return limit + 1 if self._ticks() - tenant.counted_at >= _RECOUNT_S else None
-        could_be_full = tenant.backlog is None or tenant.backlog + tenant.taken * self._shares >= limit
+            return limit + 1 if self.ticks() - tenant.counted_at >= _RECOUNT_S else None
+        could_be_full = tenant.backlog is None or tenant.backlog + tenant.taken * self.shares >= limit
         return limit + 1 if could_be_full else None
 
     def _apply(self, rows: Any) -> None:
-        now = self._ticks()
+        now = self.ticks()
         named: set[tuple[TenantId, UUID]] = set()
         for tenant_id, source_id, stored, alerts, backlog in rows:
             tenant = self._tenants.get(tenant_id)
@@ -226,19 +213,16 @@ class Admission:
 
     def _set(self, gate: _Gate, limits: Limits, alerts: int, now: float) -> None:
         gate.limits = limits
-        share, burst_s = share_of(limits, self._shares), self._settings.burst_s
+        share, burst_s = share_of(limits, self.shares), self._settings.burst_s
         gate.deliveries.resize(share.deliveries_per_s, burst_s=burst_s, now=now)
         gate.bytes.resize(share.bytes_per_s, burst_s=burst_s, now=now)
         gate.too_many_alerts = limits.alerts_per_min is not None and alerts > limits.alerts_per_min
 
     def _forget_idle(self) -> None:
         """Forget tenants that sent nothing for so long that their buckets are full again."""
-        before = self._ticks() - max(60.0, 2 * self._settings.burst_s)
+        before = self.ticks() - max(60.0, 2 * self._settings.burst_s)
         for tenant_id in [key for key, tenant in self._tenants.items() if tenant.seen_at < before]:
             del self._tenants[tenant_id]
-        now = self._ticks()
-        for tenant_id in [key for key, beats in self._beats.items() if beats.has_room(now) and beats.is_full]:
-            del self._beats[tenant_id]
 
     async def _count_peers(self) -> int:
         try:
@@ -247,7 +231,7 @@ class Admission:
         except (RedisError, OSError, TimeoutError) as error:
             # The share that was known last: more processes than that are no more likely now than before.
             log.info("ingest.peers_unknown", error=type(error).__name__)
-            return self._shares
+            return self.shares
 
     async def _keep_fresh(self) -> None:
         while self._tenants and not self._closing.is_set():

@@ -14,11 +14,13 @@ from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.ingest import answers, batches
+from app.ingest.admission import Admission
 from app.ingest.answers import Answer
 from app.ingest.bodies import TooLarge, gunzip
 from app.ingest.group_commit import GroupCommit
 from app.ingest.known_sources import KnownSource
 from app.ingest.refusals import RefusalCounter, Seen
+from app.ingest.rules.limits import Limited
 from app.ingest.rules.requests import accepts_type
 from app.ingest.schemas import Intake, Stored
 from app.net.signing import SignedRequest, Verified
@@ -26,26 +28,41 @@ from app.observability.tracing import current_traceparent, new_root, unrecorded_
 from app.settings import Settings
 
 
+class DeliveryGate:
+    """Lets in what is within the limits, and has room among those that wait for a commit."""
+
+    def __init__(self, admission: Admission, commits: GroupCommit) -> None:
+        self._admission = admission
+        self._commits = commits
+
+    def refusal(self, source: KnownSource) -> Limited | None:
+        """This will say why nothing of the source is taken now, or None."""
+        if not self._commits.has_room(source.tenant_id):
+            return Limited.BACKLOG
+        return self._admission.refusal(source)
+
+    def took(self, source: KnownSource, size_bytes: int) -> None:
+        """This will count a verified request of the source."""
+        self._admission.took(source, size_bytes)
+
+
 class DeliveryDoor:
     """``/in/{source}`` itself: keeps the request as a delivery, and answers with its receipt once it is on disk."""
 
     methods = frozenset({"POST"})
 
-    def __init__(self, resources: Resources, refusals: RefusalCounter) -> None:
+    def __init__(self, resources: Resources, refusals: RefusalCounter, admission: Admission) -> None:
         self._settings = resources.get(Settings).ingest
         self._clock = resources.get(Clock)  # type: ignore[type-abstract]
         self._database = resources.get(Database)
         self._refusals = refusals
         self._commits = GroupCommit(self._write, self._settings)
+        self.gate = DeliveryGate(admission, self._commits)
         self._overloaded = answers.overloaded(self._settings.retry_after_s)
 
     def serves(self, source: KnownSource) -> bool:
         """This will say that every kind of source delivers here."""
         return True
-
-    def has_room(self, tenant_id: TenantId) -> bool:
-        """This will say whether another delivery of the tenant may wait for its commit."""
-        return self._commits.has_room(tenant_id)
 
     async def drain(self) -> None:
         """This will finish the commits under way."""

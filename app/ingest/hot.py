@@ -28,6 +28,7 @@ from app.ingest.delivery_door import DeliveryDoor
 from app.ingest.doors import Door
 from app.ingest.dropin.doors import dropin_doors
 from app.ingest.heartbeats.door import HeartbeatDoor
+from app.ingest.heartbeats.gate import BeatGate
 from app.ingest.known_sources import KnownSource, KnownSources, NobodysCaps
 from app.ingest.openapi import openapi_path_item
 from app.ingest.proofs import Proofs, remote_keys
@@ -69,7 +70,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class IngestApp:
     """The intake route of one process. Mount it in front of everything for paths that start with ``/in/``."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, admission: Admission | None = None) -> None:
         settings = resources.get(Settings).ingest
         self._settings = settings
         self._clock = resources.get(Clock)  # type: ignore[type-abstract]
@@ -81,13 +82,14 @@ class IngestApp:
             monotonic=time.monotonic,
         )
         self._refusals = RefusalCounter(database=self._database, clock=self._clock, flush_s=settings.refusal_flush_s)
-        self._deliveries = DeliveryDoor(resources, self._refusals)
-        self._doors: dict[str, Door] = {"": self._deliveries}
+        limits = resources.get(Settings).limits
+        self._admission = admission or Admission(resources)
+        self._deliveries = DeliveryDoor(resources, self._refusals, self._admission)
+        beats = HeartbeatDoor(resources, self._refusals, BeatGate(limits, self._admission))
         # A key that ends with a slash stands for everything beneath it.
-        self._doors["heartbeat"] = self._doors["heartbeat/"] = HeartbeatDoor(resources, self._refusals)
+        self._doors: dict[str, Door] = {"": self._deliveries, "heartbeat": beats, "heartbeat/": beats}
         self._doors |= dropin_doors(resources, self._deliveries)
-        self._admission = Admission(resources)
-        self._turned_away = TurnedAway(resources.get(Settings).limits)
+        self._turned_away = TurnedAway(limits)
         self._counters: dict[str, Counter] = {}
         self._verified = {strength: VERIFIED.labels(strength.value) for strength in Strength}
         self._origin = settings.public_url.rstrip("/")
@@ -152,7 +154,8 @@ class IngestApp:
         except Unavailable:
             return self._overloaded_unread
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-        if source is not None and (reason := self._limit_of(source, door)) is not None:
+        gate = (door or self._deliveries).gate
+        if source is not None and (reason := gate.refusal(source)) is not None:
             return await self._turn_away(source, reason, headers, receive)
         cap = source.max_body_bytes if source is not None else self._nobodys_caps.of(public_id)
         if _declared_length(headers) > cap:
@@ -206,10 +209,7 @@ class IngestApp:
             return answers.GONE if source.state == SourceState.DELETED.value else self._overloaded
         if verdict.confirm_url is not None:
             return await self._confirm(source, verdict.confirm_url)
-        if isinstance(door, HeartbeatDoor):
-            self._admission.took_beat(source.tenant_id)
-        else:
-            self._admission.took(source, len(request.body))
+        door.gate.took(source, len(request.body))
         answer = await door.take(source, verdict, request)
         if answer.status < 300:
             self._verified[verdict.strength].inc()
@@ -221,14 +221,6 @@ class IngestApp:
         except (Unavailable, SQLAlchemyError, OSError):
             return self._overloaded
         return answers.CONFIRMING
-
-    def _limit_of(self, source: KnownSource, door: Door | None) -> Limited | None:
-        if isinstance(door, HeartbeatDoor):
-            # Beats have a rate of their own: a tenant that floods must not seem to have fallen silent besides.
-            return None if self._admission.has_room_for_beat(source.tenant_id) else Limited.RATE
-        if not self._deliveries.has_room(source.tenant_id):
-            return Limited.BACKLOG
-        return self._admission.refusal(source)
 
     async def _turn_away(
         self, source: KnownSource, reason: Limited, headers: Sequence[tuple[bytes, bytes]], receive: Receive

@@ -16,6 +16,7 @@ from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import TenantSession, tenant_session
+from app.ingest.admission import Admission
 from app.ingest.hot import IngestApp
 from app.ingest.schemas import Intake
 from app.ingest.service import CreatedSource, create_source
@@ -74,9 +75,9 @@ class Sender:
         return await self.client.post(created.url_path, content=content, headers=headers)
 
 
-def make_sender(resources: Resources) -> Sender:
+def make_sender(resources: Resources, admission: Admission | None = None) -> Sender:
     """This will build an intake route on the resources and a client in front of it."""
-    app = IngestApp(resources)
+    app = IngestApp(resources, admission)
     transport = httpx.ASGITransport(app=app)
     return Sender(app, httpx.AsyncClient(transport=transport, base_url="http://intake"), resources)
 

@@ -57,6 +57,7 @@ class OpsgenieDoor:
     def __init__(self, resources: Resources, deliveries: DeliveryDoor) -> None:
         self._database = resources.get(Database)
         self._deliveries = deliveries
+        self.gate = deliveries.gate
         self._overloaded = answers.overloaded(resources.get(Settings).ingest.retry_after_s)
 
     def serves(self, source: KnownSource) -> bool:

@@ -47,6 +47,7 @@ class PagerDutyDoor:
 
     def __init__(self, deliveries: DeliveryDoor, *, retry_after_s: int) -> None:
         self._deliveries = deliveries
+        self.gate = deliveries.gate
         self._overloaded = answers.overloaded(retry_after_s)
 
     def serves(self, source: KnownSource) -> bool:

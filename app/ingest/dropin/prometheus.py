@@ -22,6 +22,7 @@ class PrometheusDoor:
 
     def __init__(self, deliveries: DeliveryDoor) -> None:
         self._deliveries = deliveries
+        self.gate = deliveries.gate
         self._taken = {outcome: answers.json_answer(200, {}, outcome) for outcome in _TAKEN}
 
     def serves(self, source: KnownSource) -> bool:

@@ -16,6 +16,7 @@ from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.ingest import answers
 from app.ingest.answers import Answer
+from app.ingest.doors import Gate
 from app.ingest.heartbeats import repository
 from app.ingest.heartbeats.jobs import set_timer, settle_soon
 from app.ingest.heartbeats.schemas import NAME_PATTERN, HeartbeatState
@@ -44,7 +45,8 @@ class HeartbeatDoor:
 
     methods = frozenset({"POST", "GET"})
 
-    def __init__(self, resources: Resources, refusals: RefusalCounter) -> None:
+    def __init__(self, resources: Resources, refusals: RefusalCounter, gate: Gate) -> None:
+        self.gate = gate
         self._database = resources.get(Database)
         self._refusals = refusals
         self._overloaded = answers.overloaded(resources.get(Settings).ingest.retry_after_s)

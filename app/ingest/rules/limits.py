@@ -89,11 +89,6 @@ class Bucket:
         self._set(rate, burst_s)
         self._level = self._burst * free
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing is used up, as of the last look: it can be forgotten."""
-        return self._rate is None or self._level >= self._burst
-
 
 def share_of(limits: Limits, processes: int) -> Limits:
     """This will return what one of several processes may let in: rates are divided, counts of what is stored are not."""

@@ -75,6 +75,8 @@ VERDICT = Verified(Strength.TOKEN, None, False, None, b"k", timedelta(0), "s")
 class Deliveries:
     """Remembers what it is given instead of storing it."""
 
+    gate = None
+
     def __init__(self) -> None:
         self.kept: list[SignedRequest] = []
 
