@@ -9,17 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from app.auth.deps import TenantTx, Viewer
+from app.auth.deps import EngineerWrite, ResponderWrite, TenantTx, Viewer
 from app.db.jobs.queue import enqueue
 from app.enhancement import service
-from app.enhancement.deps import (
-    EngineerWrite,
-    NoSuchTenant,
-    ResponderWrite,
-    UnknownParameter,
-    only_parameters,
-    own_tenant,
-)
+from app.enhancement.deps import NoSuchTenant, UnknownParameter, only_parameters, own_tenant
 from app.enhancement.jobs import EnhanceTicket
 from app.enhancement.schemas import (
     NO_NUL,
@@ -42,6 +35,7 @@ from app.enhancement.service.feedback import DatesReversed, NothingToRate, day_r
 from app.enhancement.service.knowledge import KnowledgeEntryNotFound
 from app.http.pagination import CursorPage, InvalidCursor, PageParams
 from app.http.problem import problem_responses
+from app.net.keyring import KeyRing
 
 router = APIRouter(prefix="/v1", tags=["enhancement"])
 
@@ -95,7 +89,7 @@ async def list_feedback(
         after=page.after_id,
         limit=page.limit + 1,
     )
-    return page.build(found, key=lambda item: str(item.id))
+    return page.build(found, key=lambda item: item.id)
 
 
 @router.get(
@@ -138,7 +132,7 @@ async def list_enhancements(
         after=page.after_id,
         limit=page.limit + 1,
     )
-    return page.build(found, key=lambda item: str(item.id))
+    return page.build(found, key=lambda item: item.id)
 
 
 @router.get(
@@ -177,7 +171,7 @@ async def retry_enhancement(write: ResponderWrite, enhancement_id: UUID) -> Resp
 )
 async def list_knowledge(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[KnowledgeEntryView]:
     found = await service.list_knowledge_entries(session, after=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda item: str(item.id))
+    return page.build(found, key=lambda item: item.id)
 
 
 @router.post("/knowledge", status_code=201, response_model=KnowledgeEntryView, summary="Add documentation")
@@ -217,8 +211,11 @@ async def replace_knowledge(write: EngineerWrite, entry_id: UUID, body: NewKnowl
     responses=problem_responses(KnowledgeEntryNotFound),
     summary="Remove an entry of the documentation",
 )
-async def delete_knowledge(write: EngineerWrite, entry_id: UUID) -> None:
-    await service.delete_knowledge_entry(write.session, entry_id=entry_id, actor=write.actor, now=write.now)
+async def delete_knowledge(write: EngineerWrite, entry_id: UUID) -> Response:
+    return await write.answer(
+        lambda: service.delete_knowledge_entry(write.session, entry_id=entry_id, actor=write.actor, now=write.now),
+        status=204,
+    )
 
 
 @router.get(
@@ -229,7 +226,7 @@ async def delete_knowledge(write: EngineerWrite, entry_id: UUID) -> None:
 )
 async def list_desks(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[DeskView]:
     found = await service.list_desks(session, after=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda item: str(item.id))
+    return page.build(found, key=lambda item: item.id)
 
 
 @router.post(
@@ -239,7 +236,7 @@ async def create_desk(write: EngineerWrite, body: NewDesk) -> Response:
     return await write.answer(
         lambda: service.create_desk(
             write.session,
-            keyring=write.keyring,
+            keyring=write.resources.get(KeyRing),
             kind=body.kind,
             name=body.name,
             base_url=body.base_url,
@@ -272,7 +269,7 @@ async def change_desk(write: EngineerWrite, desk_id: UUID, body: DeskChange) -> 
     return await write.answer(
         lambda: service.change_desk(
             write.session,
-            keyring=write.keyring,
+            keyring=write.resources.get(KeyRing),
             desk_id=desk_id,
             changes=changes,
             secret=body.secret.get_secret_value() if body.secret is not None else None,
@@ -285,5 +282,7 @@ async def change_desk(write: EngineerWrite, desk_id: UUID, body: DeskChange) -> 
 @router.delete(
     "/desks/{desk_id}", status_code=204, responses=problem_responses(DeskNotFound), summary="Remove a ticket system"
 )
-async def delete_desk(write: EngineerWrite, desk_id: UUID) -> None:
-    await service.delete_desk(write.session, desk_id=desk_id, actor=write.actor, now=write.now)
+async def delete_desk(write: EngineerWrite, desk_id: UUID) -> Response:
+    return await write.answer(
+        lambda: service.delete_desk(write.session, desk_id=desk_id, actor=write.actor, now=write.now), status=204
+    )

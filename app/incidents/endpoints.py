@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Response
 
-from app.auth.deps import Principal, Responder, TenantTx, Viewer
+from app.auth.deps import ResponderWrite, TenantTx, Viewer
 from app.core.ids import AlertId, IncidentId
-from app.db.tenancy import TenantSession
-from app.http.clock import Now
-from app.http.idempotency import KeyHeader, idempotent
 from app.http.pagination import CursorPage, InvalidCursor, PageParams
 from app.http.problem import problem_responses
 from app.incidents import service
@@ -36,39 +28,12 @@ _LIST_PROBLEMS = problem_responses(InvalidCursor, UnknownFilter)
 _STEP_PROBLEMS = problem_responses(service.IncidentNotFound, service.InvalidTransition)
 
 
-@dataclass(frozen=True)
-class _Write:
-    """The frame of a write: who, in which transaction, when, and answered once for each Idempotency-Key."""
-
-    request: Request
-    principal: Principal
-    session: TenantSession
-    now: datetime
-
-    async def answer(self, produce: Callable[[], Awaitable[BaseModel]], *, status: int = 200) -> Response:
-        return await idempotent(
-            self.request,
-            self.session,
-            principal_id=str(self.principal.token_id),
-            now=self.now,
-            produce=produce,
-            status=status,
-        )
-
-
-async def _write(request: Request, principal: Responder, session: TenantTx, now: Now, key: KeyHeader = None) -> _Write:
-    return _Write(request, principal, session, now)
-
-
-Write = Annotated[_Write, Depends(_write)]
-
-
 @router.get("/incidents", summary="List incidents, newest first", responses=_LIST_PROBLEMS)
 async def list_incidents(
     principal: Viewer, session: TenantTx, page: PageParams, wanted: IncidentFilters
 ) -> CursorPage[IncidentView]:
     found = await service.list_incidents(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda incident: str(incident.id))
+    return page.build(found, key=lambda incident: incident.id)
 
 
 @router.get(
@@ -90,7 +55,7 @@ async def list_incident_alerts(
     incident = await service.get_incident(session, incident_id=IncidentId(incident_id))
     wanted = service.AlertFilter(incident_id=incident.id)
     found = await service.list_alerts(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda alert: str(alert.id))
+    return page.build(found, key=lambda alert: alert.id)
 
 
 @router.get(
@@ -114,7 +79,7 @@ async def list_timeline(
     found = await service.list_timeline(
         session, incident_id=IncidentId(incident_id), after=page.after_id, limit=page.limit + 1
     )
-    return page.build(found, key=lambda entry: str(entry.id))
+    return page.build(found, key=lambda entry: entry.id)
 
 
 @router.post(
@@ -123,12 +88,12 @@ async def list_timeline(
     responses=_STEP_PROBLEMS,
     response_model=IncidentView,
 )
-async def acknowledge_incident(write: Write, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
+async def acknowledge_incident(write: ResponderWrite, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
     return await write.answer(
         lambda: service.acknowledge_incident(
             write.session,
             incident_id=IncidentId(incident_id),
-            actor=write.principal.actor,
+            actor=write.actor,
             reason=_reason(body),
             now=write.now,
         )
@@ -141,12 +106,12 @@ async def acknowledge_incident(write: Write, incident_id: UUID, body: ReasonRequ
     responses=_STEP_PROBLEMS,
     response_model=IncidentView,
 )
-async def resolve_incident(write: Write, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
+async def resolve_incident(write: ResponderWrite, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
     return await write.answer(
         lambda: service.resolve_incident(
             write.session,
             incident_id=IncidentId(incident_id),
-            actor=write.principal.actor,
+            actor=write.actor,
             reason=_reason(body),
             now=write.now,
         )
@@ -159,12 +124,12 @@ async def resolve_incident(write: Write, incident_id: UUID, body: ReasonRequest 
     responses=problem_responses(service.IncidentNotFound, service.InvalidTransition, service.GroupHasOpenIncident),
     response_model=IncidentView,
 )
-async def reopen_incident(write: Write, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
+async def reopen_incident(write: ResponderWrite, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
     return await write.answer(
         lambda: service.reopen_incident(
             write.session,
             incident_id=IncidentId(incident_id),
-            actor=write.principal.actor,
+            actor=write.actor,
             reason=_reason(body),
             now=write.now,
         )
@@ -177,13 +142,13 @@ async def reopen_incident(write: Write, incident_id: UUID, body: ReasonRequest |
     responses=problem_responses(service.IncidentNotFound),
     response_model=IncidentView,
 )
-async def assign_incident(write: Write, incident_id: UUID, body: AssignRequest) -> Response:
+async def assign_incident(write: ResponderWrite, incident_id: UUID, body: AssignRequest) -> Response:
     return await write.answer(
         lambda: service.assign_incident(
             write.session,
             incident_id=IncidentId(incident_id),
             assignee=body.assignee,
-            actor=write.principal.actor,
+            actor=write.actor,
             reason=body.reason,
             now=write.now,
         )
@@ -197,12 +162,12 @@ async def assign_incident(write: Write, incident_id: UUID, body: AssignRequest) 
     responses=problem_responses(service.IncidentNotFound),
     response_model=TimelineEntryView,
 )
-async def add_note(write: Write, incident_id: UUID, body: NoteRequest) -> Response:
+async def add_note(write: ResponderWrite, incident_id: UUID, body: NoteRequest) -> Response:
     return await write.answer(
         lambda: service.add_note(
             write.session,
             incident_id=IncidentId(incident_id),
-            actor=write.principal.actor,
+            actor=write.actor,
             text=body.text,
             reason=body.reason,
             now=write.now,
@@ -216,7 +181,7 @@ async def list_alerts(
     principal: Viewer, session: TenantTx, page: PageParams, wanted: AlertFilters
 ) -> CursorPage[AlertView]:
     found = await service.list_alerts(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda alert: str(alert.id))
+    return page.build(found, key=lambda alert: alert.id)
 
 
 @router.get("/alerts/{alert_id}", summary="Read an alert", responses=problem_responses(service.AlertNotFound))

@@ -166,6 +166,19 @@ async def test_a_deleted_desk_leaves_its_tickets(engineer: Client, database: Dat
     assert len((await engineer("GET", "/enhancements")).json()["items"]) == 1
 
 
+@pytest.mark.parametrize(("list_path", "body"), [("/desks", DESK), ("/knowledge", {"title": "t", "body": "b"})])
+async def test_a_removal_repeated_under_its_key_is_answered_again(
+    engineer: Client, list_path: str, body: dict[str, object]
+) -> None:
+    """Who lost the first answer must not be told that there never was such a thing."""
+    path = f"{list_path}/{(await engineer('POST', list_path, json=body)).json()['id']}"
+    headers = {"idempotency-key": "remove-1"}
+    first = await engineer("DELETE", path, headers=headers)
+    again = await engineer("DELETE", path, headers=headers)
+    assert (first.status_code, again.status_code, again.headers["idempotency-replayed"]) == (204, 204, "true")
+    assert (await engineer("DELETE", path)).status_code == 404
+
+
 async def test_every_write_needs_its_role(
     viewer: Client, responder: Client, database: Database, tenant_id: TenantId
 ) -> None:

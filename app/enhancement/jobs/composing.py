@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.core.redaction import remove_secrets
 from app.db.jobs.context import JobContext
 from app.enhancement.contract import ChatModel, ContextRequest, DeskTicket
 from app.enhancement.jobs.gathering import PastCases, gather
@@ -11,7 +12,6 @@ from app.enhancement.models import DeskRow
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, looks_like_orders, pack
 from app.enhancement.rules.render import NoteContext, render
-from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import plain_text, signature, signature_hash
 from app.enhancement.service.cases import query_words
 from app.enhancement.service.catalogue import context_sources

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NewType
 
-from app.enhancement.rules.entities import extract
 from app.core.redaction import remove_secrets
+from app.enhancement.rules.entities import extract
 
 # Only ``Redactor.redact`` makes one, and the chat client takes nothing else: marking text as sensitive at each
 # call site is forgotten sooner or later, one choke point with a type is not.

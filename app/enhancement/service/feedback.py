@@ -9,10 +9,10 @@ from app.audit.service import record as audit
 from app.core.actor import Actor
 from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
+from app.core.redaction import remove_secrets
 from app.db.tenancy import TenantSession
 from app.enhancement.models import EnhancementRow, FeedbackRow, TicketRow
 from app.enhancement.repository import records
-from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import plain_text
 from app.enhancement.schemas import FeedbackView, NewFeedback, Sentiment
 from app.observability.metrics import counter, histogram

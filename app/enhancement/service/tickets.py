@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from app.core.ids import IncidentId, SourceId
+from app.core.redaction import remove_secrets
 from app.db.tenancy import TenantSession
 from app.enhancement.contract import DeskTicket
 from app.enhancement.repository import records
 from app.enhancement.rules.evidence import SourceKind
-from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import cut, plain_text
 from app.enhancement.service.cases import index_case
 

@@ -39,7 +39,7 @@ async def list_heartbeats(
     source_id: Annotated[UUID | None, Query(description="Of one source.")] = None,
 ) -> CursorPage[HeartbeatView]:
     rows = await service.list_heartbeats(session, source_id=source_id, before=page.after_id, limit=page.limit + 1)
-    return page.build(rows, key=lambda heartbeat: str(heartbeat.id))
+    return page.build(rows, key=lambda heartbeat: heartbeat.id)
 
 
 @router.get(

@@ -80,7 +80,7 @@ async def list_deliveries(
             states=tuple(state or ()), source_id=source_id, reason=reason, since=since, until=until
         )
         found = await service.list_receipts(session, wanted=wanted, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda receipt: str(receipt.id))
+    return page.build(found, key=lambda receipt: receipt.id)
 
 
 @router.get(

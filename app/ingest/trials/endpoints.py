@@ -45,7 +45,7 @@ async def ask_trial(write: EngineerWrite, source_id: UUID, body: TrialRequest) -
 )
 async def list_trials(principal: Viewer, session: TenantTx, source_id: UUID, page: PageParams) -> CursorPage[TrialView]:
     found = await service.list_trials(session, source_id=source_id, before=page.after_id, limit=page.limit + 1)
-    return page.build(found, key=lambda trial: str(trial.id))
+    return page.build(found, key=lambda trial: trial.id)
 
 
 @router.get(
