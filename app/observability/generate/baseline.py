@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from app.observability.generate.grafana import Dashboard, Limits, Panel, Query, Row, Unit, quantiles, stat
+from app.observability.generate.grafana import Dashboard, Limits, Panel, Query, Row, Unit, counts, quantiles, stat
 
-_DONE = 'sum(increase(tocsin_enhancement_outcomes_total{outcome="published"}[%s]))'
-_TRIED = 'sum(increase(tocsin_enhancement_outcomes_total{outcome=~"published|failed"}[%s]))'
-_SUCCESS = f"{_DONE} / {_TRIED}"
-_STARS = (
-    "sum(increase(tocsin_enhancement_rating_stars_sum[%s])) / sum(increase(tocsin_enhancement_rating_stars_count[%s]))"
-)
-_LIKED = (
-    'sum(increase(tocsin_enhancement_feedback_total{sentiment="positive"}[%s]))'
-    " / sum(increase(tocsin_enhancement_feedback_total[%s]))"
-)
-_P95 = "histogram_quantile(0.95, sum by (le) (rate(tocsin_enhancement_duration_seconds_bucket[%s])))"
+_OUTCOMES = "tocsin_enhancement_outcomes_total"
+_PUBLISHED = (f'{_OUTCOMES}{{outcome="published"}}', f'{_OUTCOMES}{{outcome=~"published|failed"}}')
+_STARS = ("tocsin_enhancement_rating_stars_sum", "tocsin_enhancement_rating_stars_count")
+_LIKED = ('tocsin_enhancement_feedback_total{sentiment="positive"}', "tocsin_enhancement_feedback_total")
+_ENDED = "recovered|not_recovered|unverified|expired|unknown_effect"
 _HELPED = (
-    'sum(increase(tocsin_run_ended_total{outcome="recovered",mode!="dry_run"}[%s]))'
-    ' / sum(increase(tocsin_run_ended_total{outcome=~"recovered|not_recovered|unverified|expired|unknown_effect",'
-    'mode!="dry_run"}[%s]))'
+    'tocsin_run_ended_total{outcome="recovered",mode!="dry_run"}',
+    f'tocsin_run_ended_total{{outcome=~"{_ENDED}",mode!="dry_run"}}',
 )
+
+
+def _ratio(counters: tuple[str, str], *, over: str) -> str:
+    """This will return how often the first counter moved for each time that the second did."""
+    part, whole = (f"sum(increase({counter}[{over}]))" for counter in counters)
+    return f"{part} / {whole}"
+
 
 GLANCE = Row(
     "The last day",
@@ -27,35 +27,35 @@ GLANCE = Row(
         stat(
             "Rating",
             "Average stars that technicians gave to notes. Target: over 4 of 5. Red flag: under 3 for an hour.",
-            _STARS % ("1d", "1d"),
+            _ratio(_STARS, over="1d"),
             unit=Unit.STARS,
             limits=Limits(4, 3, True),
         ),
         stat(
             "Liked",
             "Share of the feedback that is positive. Target: over 70 %.",
-            _LIKED % ("1d", "1d"),
+            _ratio(_LIKED, over="1d"),
             unit=Unit.SHARE,
             limits=Limits(0.7, 0.5, True),
         ),
         stat(
             "Tickets with a note",
             "Share of the tickets that got their note. Target: over 95 %. Red flag: under 90 %.",
-            _SUCCESS % ("1d", "1d"),
+            _ratio(_PUBLISHED, over="1d"),
             unit=Unit.SHARE,
             limits=Limits(0.95, 0.9, True),
         ),
         stat(
             "Note after",
             "From the ticket's webhook to the published note, the worst twentieth. Target: under 60 s.",
-            _P95 % "1d",
+            "histogram_quantile(0.95, sum by (le) (rate(tocsin_enhancement_duration_seconds_bucket[1d])))",
             unit=Unit.SECONDS,
             limits=Limits(45, 60),
         ),
         stat(
             "Runbooks that helped",
             "Share of the runs that acted and were followed by proven recovery.",
-            _HELPED % ("1d", "1d"),
+            _ratio(_HELPED, over="1d"),
             unit=Unit.SHARE,
             limits=Limits(0.8, 0.5, True),
         ),
@@ -69,20 +69,20 @@ NOTES = Row(
         Panel(
             title="Average rating",
             about="Target: over 4 of 5. Red flag: under 3 for an hour.",
-            queries=[Query(_STARS % ("6h", "6h"), "stars")],
+            queries=[Query(_ratio(_STARS, over="6h"), "stars")],
             unit=Unit.STARS,
             limits=Limits(4, 3, True),
         ),
         Panel(
             title="Sentiment",
             about="Feedback of six hours, by sentiment. Target: more than 70 % positive.",
-            queries=[Query("sum by (sentiment) (increase(tocsin_enhancement_feedback_total[6h]))", "{{sentiment}}")],
+            queries=counts("tocsin_enhancement_feedback_total", by="sentiment", over="6h"),
             stacked=True,
         ),
         Panel(
             title="Success rate",
             about="Target: over 95 %. Red flag: under 90 %.",
-            queries=[Query(_SUCCESS % ("1h", "1h"), "notes")],
+            queries=[Query(_ratio(_PUBLISHED, over="1h"), "notes")],
             unit=Unit.SHARE,
             limits=Limits(0.95, 0.9, True),
         ),
@@ -96,36 +96,25 @@ NOTES = Row(
         Panel(
             title="Throughput",
             about="Tickets an hour by what became of them. A sudden drop is a red flag.",
-            queries=[Query("sum by (outcome) (increase(tocsin_enhancement_outcomes_total[1h]))", "{{outcome}}")],
+            queries=counts("tocsin_enhancement_outcomes_total", by="outcome"),
             stacked=True,
         ),
         Panel(
             title="Why not",
             about="Tickets an hour that got no note, by reason.",
-            queries=[
-                Query(
-                    'sum by (reason) (increase(tocsin_enhancement_outcomes_total{outcome!="published"}[1h]))',
-                    "{{reason}}",
-                )
-            ],
+            queries=counts("tocsin_enhancement_outcomes_total", by="reason", matchers='outcome!="published"'),
             stacked=True,
         ),
         Panel(
             title="Where the time goes",
             about="Seconds by stage of the pipeline, the worst twentieth.",
-            queries=[
-                Query(
-                    "histogram_quantile(0.95, sum by (le, stage)"
-                    " (rate(tocsin_enhancement_stage_seconds_bucket[$__rate_interval])))",
-                    "{{stage}}",
-                )
-            ],
+            queries=quantiles("tocsin_enhancement_stage_seconds", by="stage", shares=[0.95]),
             unit=Unit.SECONDS,
         ),
         Panel(
             title="What the validator said of the model's claims",
             about="Claims an hour; only those whose quote was found in the evidence are published.",
-            queries=[Query("sum by (verdict) (increase(tocsin_enhancement_claims_total[1h]))", "{{verdict}}")],
+            queries=counts("tocsin_enhancement_claims_total", by="verdict"),
             stacked=True,
         ),
         Panel(
@@ -148,19 +137,19 @@ INCIDENTS = Row(
         Panel(
             title="Incidents opened",
             about="By severity, an hour.",
-            queries=[Query("sum by (severity) (increase(tocsin_incidents_opened_total[1h]))", "{{severity}}")],
+            queries=counts("tocsin_incidents_opened_total", by="severity"),
             stacked=True,
         ),
         Panel(
             title="Incidents resolved",
             about="By who resolved them, an hour: people, runbooks, or the alerts' own end.",
-            queries=[Query("sum by (actor_kind) (increase(tocsin_incidents_resolved_total[1h]))", "{{actor_kind}}")],
+            queries=counts("tocsin_incidents_resolved_total", by="actor_kind"),
             stacked=True,
         ),
         Panel(
             title="Runs by outcome",
             about="Runbook runs that ended, an hour, without rehearsals.",
-            queries=[Query('sum by (outcome) (increase(tocsin_run_ended_total{mode!="dry_run"}[1h]))', "{{outcome}}")],
+            queries=counts("tocsin_run_ended_total", by="outcome", matchers='mode!="dry_run"'),
             stacked=True,
         ),
         Panel(
@@ -172,7 +161,7 @@ INCIDENTS = Row(
         Panel(
             title="Alert events",
             about="What became of the alerts that came in, an hour: new, the same again, resolved, too old.",
-            queries=[Query("sum by (outcome) (increase(tocsin_alert_events_total[1h]))", "{{outcome}}")],
+            queries=counts("tocsin_alert_events_total", by="outcome"),
             stacked=True,
         ),
         Panel(

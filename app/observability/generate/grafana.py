@@ -104,19 +104,33 @@ def stat(title: str, about: str, expr: str, *, unit: Unit = Unit.COUNT, limits: 
     )
 
 
-def quantiles(metric: str, by: str = "", matchers: str = "") -> list[Query]:
-    """This will return the half, the worst twentieth and the worst hundredth of a histogram.
+def rates(metric: str, by: str, matchers: str = "") -> list[Query]:
+    """This will return how fast a counter grows a second, a line for each value of the label ``by``."""
+    return _each("rate", metric, by, matchers, "$__rate_interval")
+
+
+def counts(metric: str, by: str, matchers: str = "", *, over: str = "1h") -> list[Query]:
+    """This will return by how much a counter grew within ``over``, a line for each value of the label ``by``."""
+    return _each("increase", metric, by, matchers, over)
+
+
+def _each(function: str, metric: str, by: str, matchers: str, over: str) -> list[Query]:
+    series = f"{metric}{{{matchers}}}" if matchers else metric
+    return [Query(f"sum by ({by}) ({function}({series}[{over}]))", f"{{{{{by}}}}}")]
+
+
+def quantiles(metric: str, by: str = "", *, shares: Sequence[float] = (0.5, 0.95, 0.99)) -> list[Query]:
+    """This will return what that share of a histogram stays under: the half, the worst twentieth and the worst hundredth.
 
     Args:
         metric: Its name without ``_bucket``.
         by: A further label to keep apart.
-        matchers: Further label matchers.
     """
     labels, legend = (f"le, {by}", f"{{{{{by}}}}} ") if by else ("le", "")
-    rate = f"sum by ({labels}) (rate({metric}_bucket{{{matchers}}}[$__rate_interval]))"
+    rate = f"sum by ({labels}) (rate({metric}_bucket[$__rate_interval]))"
     return [
         Query(f"histogram_quantile({share}, {rate})", f"{legend}p{round(share * 100)}", exemplars=share == 0.99)
-        for share in (0.5, 0.95, 0.99)
+        for share in shares
     ]
 
 

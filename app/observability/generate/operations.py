@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from app.observability.generate.grafana import Dashboard, Limits, Panel, Query, Row, Unit, quantiles, stat
+from app.observability.generate.grafana import (
+    Dashboard,
+    Limits,
+    Panel,
+    Query,
+    Row,
+    Unit,
+    counts,
+    quantiles,
+    rates,
+    stat,
+)
 
 _ERRORS = (
     'sum(rate(tocsin_http_requests_total{status=~"5.."}[$__rate_interval]))'
@@ -68,9 +79,7 @@ APPLICATION = Row(
         Panel(
             title="Requests by status",
             about="Answers of the API a second.",
-            queries=[
-                Query("sum by (status) (rate(tocsin_http_requests_total[$__rate_interval]))", "{{status}}"),
-            ],
+            queries=rates("tocsin_http_requests_total", by="status"),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),
@@ -84,9 +93,7 @@ APPLICATION = Row(
         Panel(
             title="Webhooks by answer",
             about="Requests to the intake a second, by what they were answered. Overloaded ones were asked to come back.",
-            queries=[
-                Query("sum by (outcome) (rate(tocsin_ingest_requests_total[$__rate_interval]))", "{{outcome}}"),
-            ],
+            queries=rates("tocsin_ingest_requests_total", by="outcome"),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),
@@ -94,7 +101,7 @@ APPLICATION = Row(
             title="Intake",
             about="How long a webhook waits for its answer, and a group commit for the disk; the worst hundredth.",
             queries=[
-                quantiles("tocsin_ingest_request_seconds")[-1],
+                *quantiles("tocsin_ingest_request_seconds", shares=[0.99]),
                 Query(
                     "histogram_quantile(0.99, sum by (le) (rate(tocsin_ingest_commit_seconds_bucket[$__rate_interval])))",
                     "commit p99",
@@ -124,21 +131,14 @@ QUEUES = Row(
         Panel(
             title="Wait from due to start",
             about="The worst twentieth, by queue.",
-            queries=[
-                Query(
-                    "histogram_quantile(0.95, sum by (le, queue) (rate(tocsin_job_wait_seconds_bucket[$__rate_interval])))",
-                    "{{queue}}",
-                )
-            ],
+            queries=quantiles("tocsin_job_wait_seconds", by="queue", shares=[0.95]),
             unit=Unit.SECONDS,
             limits=Limits(1, 10),
         ),
         Panel(
             title="Jobs by outcome",
             about="Runs of jobs that ended, a second. Retried ones come again; dead and failed ones need a person.",
-            queries=[
-                Query("sum by (outcome) (rate(tocsin_jobs_finished_total[$__rate_interval]))", "{{outcome}}"),
-            ],
+            queries=rates("tocsin_jobs_finished_total", by="outcome"),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),
@@ -181,7 +181,7 @@ SYSTEM = Row(
         Panel(
             title="No connection",
             about="Transactions a second that got no connection or lost theirs.",
-            queries=[Query("sum by (role) (rate(tocsin_db_unavailable_total[$__rate_interval]))", "{{role}}")],
+            queries=rates("tocsin_db_unavailable_total", by="role"),
             unit=Unit.PER_SECOND,
             limits=Limits(0.01, 0.1),
         ),
@@ -215,9 +215,7 @@ OUTSIDE = Row(
         Panel(
             title="Calls to other systems",
             about="Outgoing HTTP calls a second, by outcome.",
-            queries=[
-                Query("sum by (outcome) (rate(tocsin_outbound_requests_total[$__rate_interval]))", "{{outcome}}"),
-            ],
+            queries=rates("tocsin_outbound_requests_total", by="outcome"),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),
@@ -231,7 +229,7 @@ OUTSIDE = Row(
         Panel(
             title="Runbooks",
             about="Runs that ended in the last hour, by outcome. All but recovered and no action needed call a person.",
-            queries=[Query('sum by (outcome) (increase(tocsin_run_ended_total{mode!="dry_run"}[1h]))', "{{outcome}}")],
+            queries=counts("tocsin_run_ended_total", by="outcome", matchers='mode!="dry_run"'),
             stacked=True,
         ),
     ],
@@ -243,19 +241,14 @@ SECURITY = Row(
         Panel(
             title="Webhooks that prove nothing",
             about="Refused requests a second, by reason: a wrong secret, a clock that is off, an unknown source.",
-            queries=[Query("sum by (reason) (rate(tocsin_ingest_refused_total[$__rate_interval]))", "{{reason}}")],
+            queries=rates("tocsin_ingest_refused_total", by="reason"),
             unit=Unit.PER_SECOND,
             stacked=True,
         ),
         Panel(
             title="Tokens refused",
             about="Requests to the API a second without a valid token (401), or without the right (403).",
-            queries=[
-                Query(
-                    'sum by (status) (rate(tocsin_http_requests_total{status=~"401|403"}[$__rate_interval]))',
-                    "{{status}}",
-                )
-            ],
+            queries=rates("tocsin_http_requests_total", by="status", matchers='status=~"401|403"'),
             unit=Unit.PER_SECOND,
             limits=Limits(0.5, 1),
         ),
