@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, any_, func, literal, select, text
+from sqlalchemy import ARRAY, Select, Text, TextClause, Uuid, any_, func, literal, select, text
 
 from app.db.tenancy import TenantSession
-from app.incidents.models import FIRING, OPEN, AlertHeadRow, AlertRow, IncidentGroupRow, IncidentRow, TimelineRow
+from app.incidents.models import FIRING, AlertHeadRow, AlertRow, IncidentGroupRow, IncidentRow, TimelineRow
 
-_ENSURE_HEADS = text(
-    "insert into alert_heads (tenant_id, source_id, dedup_key, touched_at)"
-    " select :tenant_id, :source_id, k.key, :now from unnest(cast(:keys as text[])) as k(key)"
-    " where not exists (select 1 from alert_heads h where h.tenant_id = :tenant_id and h.source_id = :source_id"
-    " and h.dedup_key = k.key) order by k.key on conflict do nothing"
-)
-_ENSURE_GROUPS = text(
-    "insert into incident_groups (tenant_id, source_id, group_key, touched_at)"
-    " select :tenant_id, :source_id, k.key, :now from unnest(cast(:keys as text[])) as k(key)"
-    " where not exists (select 1 from incident_groups g where g.tenant_id = :tenant_id and g.source_id = :source_id"
-    " and g.group_key = k.key) order by k.key on conflict do nothing"
-)
+_Row = TypeVar("_Row", AlertHeadRow, IncidentGroupRow, IncidentRow)
+
+
+def _ensure(table: str, key: str) -> TextClause:
+    return text(
+        f"insert into {table} (tenant_id, source_id, {key}, touched_at)"  # noqa: S608 - constants below
+        f" select :tenant_id, :owner_id, k.key, :now from unnest(cast(:keys as text[])) as k(key)"
+        f" where not exists (select 1 from {table} h where h.tenant_id = :tenant_id and h.source_id = :owner_id"
+        f" and h.{key} = k.key) order by k.key on conflict do nothing"
+    )
+
+
+_ENSURE_HEADS = _ensure("alert_heads", "dedup_key")
+_ENSURE_GROUPS = _ensure("incident_groups", "group_key")
 _TAKE_NUMBERS = text(
     "insert into incident_counters (tenant_id, value) values (:tenant_id, :count)"
     " on conflict (tenant_id) do update set value = incident_counters.value + excluded.value returning value"
@@ -42,60 +45,41 @@ async def lock_heads(
     The insert comes first and reads without a lock: whoever waits in it holds nothing but rows of its own, so it can
     not close a circle with those who wait for existing rows.
     """
-    values = {"tenant_id": session.tenant_id, "source_id": source_id, "keys": list(keys), "now": now}
-    await session.execute(_ENSURE_HEADS, values)
-    query = (
-        select(AlertHeadRow)
-        .where(
-            AlertHeadRow.tenant_id == session.tenant_id,
-            AlertHeadRow.source_id == source_id,
-            AlertHeadRow.dedup_key == any_(literal(list(keys), ARRAY(Text))),
-        )
-        .order_by(AlertHeadRow.dedup_key)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
+    await session.execute(_ENSURE_HEADS, _values(session, source_id, keys, now))
+    query = select(AlertHeadRow).where(
+        AlertHeadRow.tenant_id == session.tenant_id,
+        AlertHeadRow.source_id == source_id,
+        AlertHeadRow.dedup_key == any_(literal(list(keys), ARRAY(Text))),
     )
-    return (await session.scalars(query)).all()
+    return await _lock(session, query.order_by(AlertHeadRow.dedup_key))
 
 
 async def lock_groups(
-    session: TenantSession, *, source_id: UUID, keys: Sequence[str], now: datetime
+    session: TenantSession, *, owner_id: UUID, keys: Sequence[str], now: datetime
 ) -> Sequence[IncidentGroupRow]:
-    """This will lock each group, making those that do not exist yet."""
-    values = {"tenant_id": session.tenant_id, "source_id": source_id, "keys": list(keys), "now": now}
-    await session.execute(_ENSURE_GROUPS, values)
-    query = (
-        select(IncidentGroupRow)
-        .where(
-            IncidentGroupRow.tenant_id == session.tenant_id,
-            IncidentGroupRow.source_id == source_id,
-            IncidentGroupRow.group_key == any_(literal(list(keys), ARRAY(Text))),
-        )
-        .order_by(IncidentGroupRow.group_key)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return (await session.scalars(query)).all()
+    """This will lock each group, making those that do not exist yet, as ``lock_heads`` does.
 
-
-async def count_open(session: TenantSession, *, source_id: UUID, most: int) -> int:
-    """This will count the source's open incidents, up to ``most``; nothing is locked."""
-    query = select(IncidentRow.group_key).where(
-        IncidentRow.tenant_id == session.tenant_id, IncidentRow.source_id == source_id, text(OPEN)
+    Args:
+        session: The tenant transaction.
+        owner_id: Of the source whose groups they are, or of the tenant (``flood.group_owner``).
+        keys: Group keys.
+        now: Stamped on what is made.
+    """
+    await session.execute(_ENSURE_GROUPS, _values(session, owner_id, keys, now))
+    query = select(IncidentGroupRow).where(
+        IncidentGroupRow.tenant_id == session.tenant_id,
+        IncidentGroupRow.source_id == owner_id,
+        IncidentGroupRow.group_key == any_(literal(list(keys), ARRAY(Text))),
     )
-    return (await session.execute(select(func.count()).select_from(query.limit(most).subquery()))).scalar_one()
+    return await _lock(session, query.order_by(IncidentGroupRow.group_key))
 
 
 async def lock_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[IncidentRow]:
     """This will lock the incidents and return them as they are now."""
-    query = (
-        select(IncidentRow)
-        .where(IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == any_(literal(list(ids), ARRAY(Uuid))))
-        .order_by(IncidentRow.id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
+    query = select(IncidentRow).where(
+        IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == any_(literal(list(ids), ARRAY(Uuid)))
     )
-    return (await session.scalars(query)).all()
+    return await _lock(session, query.order_by(IncidentRow.id))
 
 
 async def load_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[AlertRow]:
@@ -137,3 +121,12 @@ async def take_numbers(session: TenantSession, *, count: int) -> int:
     values = {"tenant_id": session.tenant_id, "count": count}
     last: int = (await session.execute(_TAKE_NUMBERS, values)).scalar_one()
     return last - count + 1
+
+
+def _values(session: TenantSession, owner_id: UUID, keys: Sequence[str], now: datetime) -> dict[str, object]:
+    return {"tenant_id": session.tenant_id, "owner_id": owner_id, "keys": list(keys), "now": now}
+
+
+async def _lock(session: TenantSession, query: Select[_Row]) -> Sequence[_Row]:
+    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await session.scalars(locked)).all()

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Select, Text, Uuid, any_, func, literal, select, text
 
 from app.db.tenancy import TenantSession
-from app.incidents.models import FIRING, OPEN, AlertRow, IncidentRow, TimelineRow
+from app.incidents.models import FIRING, AlertRow, IncidentRow, TimelineRow
 from app.incidents.rules.states import AlertStatus, IncidentState, Severity
 
 # The conditions of partial indexes are written out: a prepared statement's generic plan could not match a parameter.
@@ -67,17 +67,6 @@ async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequ
         IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == any_(literal(list(ids), ARRAY(Uuid)))
     )
     return (await session.scalars(query.order_by(IncidentRow.id).execution_options(**_FRESH))).all()
-
-
-async def find_open_in_group(session: TenantSession, *, source_id: UUID, group_key: str) -> UUID | None:
-    """This will return the group's open incident, or None."""
-    query = select(IncidentRow.id).where(
-        IncidentRow.tenant_id == session.tenant_id,
-        IncidentRow.source_id == source_id,
-        IncidentRow.group_key == group_key,
-        text(OPEN),
-    )
-    return (await session.scalars(query)).one_or_none()
 
 
 async def list_incidents(

@@ -119,7 +119,7 @@ _UPDATE_HEADS = text(
 _UPDATE_GROUPS = text(
     "update incident_groups t set incident_id = r.incident_id, touched_at = :now"
     " from jsonb_to_recordset(cast(:rows as jsonb)) as r(group_key text, incident_id uuid)"
-    " where t.tenant_id = :tenant_id and t.source_id = :source_id and t.group_key = r.group_key"
+    " where t.tenant_id = :tenant_id and t.source_id = :owner_id and t.group_key = r.group_key"
 )
 
 
@@ -156,10 +156,10 @@ async def update_heads(
 
 
 async def update_groups(
-    session: TenantSession, *, source_id: UUID, rows: Sequence[Mapping[str, Any]], now: datetime
+    session: TenantSession, *, owner_id: UUID, rows: Sequence[Mapping[str, Any]], now: datetime
 ) -> None:
     """This will remember the newest incident of locked groups."""
-    await _write(session, _UPDATE_GROUPS, rows, source_id=source_id, now=now)
+    await _write(session, _UPDATE_GROUPS, rows, owner_id=owner_id, now=now)
 
 
 async def _write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from uuid import UUID
 
 from app.incidents.rules.signals import Signal
 from app.incidents.rules.states import Severity
@@ -16,6 +17,11 @@ TENANT_FLOOD = "flood:tenant"
 """The group of what a storm of the whole tenant took in."""
 
 FLOODS = (FLOOD_GROUP, TENANT_FLOOD)
+
+
+def group_owner(group_key: str, *, source_id: UUID, tenant_id: UUID) -> UUID:
+    """This will return the id under which a group is kept: its source's, or the tenant's where all sources share it."""
+    return tenant_id if group_key == TENANT_FLOOD else source_id
 
 
 @dataclass(frozen=True, kw_only=True)

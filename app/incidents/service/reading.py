@@ -8,7 +8,6 @@ from uuid import UUID
 from app.core.errors import NotFound
 from app.core.ids import AlertId, IncidentId
 from app.db.tenancy import TenantSession
-from app.incidents.models import IncidentRow
 from app.incidents.repository import reading
 from app.incidents.repository.reading import AlertFilter, IncidentFilter
 from app.incidents.rules.states import AlertStatus
@@ -29,9 +28,16 @@ class AlertNotFound(NotFound):
     title = "No such alert"
 
 
-def to_incident_view(row: IncidentRow) -> IncidentView:
-    """This will return the row as callers see it."""
-    return IncidentView.model_validate(row)
+async def require_incident(session: TenantSession, *, incident_id: IncidentId) -> tuple[UUID, str]:
+    """This will return the source and the group key of an incident.
+
+    Raises:
+        IncidentNotFound: There is no such incident here.
+    """
+    found = await reading.find_group_of(session, incident_id=incident_id)
+    if found is None:
+        raise IncidentNotFound(incident_id=str(incident_id))
+    return found
 
 
 async def get_incident(session: TenantSession, *, incident_id: IncidentId) -> IncidentView:
@@ -43,7 +49,7 @@ async def get_incident(session: TenantSession, *, incident_id: IncidentId) -> In
     row = await reading.find_incident(session, incident_id=incident_id)
     if row is None:
         raise IncidentNotFound(incident_id=str(incident_id))
-    return to_incident_view(row)
+    return IncidentView.model_validate(row)
 
 
 async def get_incident_by_number(session: TenantSession, *, number: int) -> IncidentView:
@@ -55,12 +61,12 @@ async def get_incident_by_number(session: TenantSession, *, number: int) -> Inci
     row = await reading.find_numbered(session, number=number) if number < 2**63 else None
     if row is None:
         raise IncidentNotFound(f"there is no incident #{number}")
-    return to_incident_view(row)
+    return IncidentView.model_validate(row)
 
 
 async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> list[IncidentView]:
     """This will return those of the incidents that are this tenant's, oldest first."""
-    return [to_incident_view(row) for row in await reading.find_incidents(session, ids=ids)] if ids else []
+    return [IncidentView.model_validate(row) for row in await reading.find_incidents(session, ids=ids)] if ids else []
 
 
 async def find_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> list[AlertView]:
@@ -73,7 +79,7 @@ async def list_incidents(
 ) -> list[IncidentView]:
     """This will return up to ``limit`` incidents, newest first, older than the id ``before``."""
     rows = await reading.list_incidents(session, wanted=wanted, before=before, limit=limit)
-    return [to_incident_view(row) for row in rows]
+    return [IncidentView.model_validate(row) for row in rows]
 
 
 async def get_alert(session: TenantSession, *, alert_id: AlertId) -> AlertView:
@@ -104,8 +110,7 @@ async def list_timeline(
     Raises:
         IncidentNotFound: There is no such incident here.
     """
-    if await reading.find_group_of(session, incident_id=incident_id) is None:
-        raise IncidentNotFound(incident_id=str(incident_id))
+    await require_incident(session, incident_id=incident_id)
     rows = await reading.list_timeline(session, incident_id=incident_id, after=after, limit=limit)
     return [TimelineEntryView.model_validate(row) for row in rows]
 

@@ -13,12 +13,13 @@ from app.core.errors import Conflict
 from app.core.ids import IncidentId
 from app.db.tenancy import TenantSession
 from app.incidents.models import IncidentRow
-from app.incidents.repository import locking, reading, writing
+from app.incidents.repository import locking, writing
+from app.incidents.rules.flood import group_owner
 from app.incidents.rules.signals import MAX_NOTE, clean
-from app.incidents.rules.states import IncidentAction, IncidentState, next_state
+from app.incidents.rules.states import OPEN_STATES, IncidentAction, IncidentState, next_state
 from app.incidents.schemas import IncidentView, TimelineEntryView
 from app.incidents.service.announce import announce_resolved, announce_updated, timeline_row
-from app.incidents.service.reading import IncidentNotFound, to_incident_view
+from app.incidents.service.reading import IncidentNotFound, require_incident
 
 MAX_REASON = 2_000
 MAX_SUMMARY = 500
@@ -44,12 +45,12 @@ async def acknowledge_incident(
     """
     row = await _lock(session, incident_id)
     if IncidentState(row.state) is IncidentState.ACKNOWLEDGED:
-        return to_incident_view(row)
+        return IncidentView.model_validate(row)
     row.state = next_state(IncidentState(row.state), IncidentAction.ACKNOWLEDGE).value
     row.acknowledged_at, row.acknowledged_by = now, actor.name
     await _store(session, row, now)
     await _tell(session, row.id, actor=actor, what="acknowledged", summary="Acknowledged", reason=reason, now=now)
-    return to_incident_view(row)
+    return IncidentView.model_validate(row)
 
 
 async def resolve_incident(
@@ -66,13 +67,13 @@ async def resolve_incident(
     """
     row = await _lock(session, incident_id)
     if IncidentState(row.state) is IncidentState.RESOLVED:
-        return to_incident_view(row)
+        return IncidentView.model_validate(row)
     row.state = next_state(IncidentState(row.state), IncidentAction.RESOLVE).value
     row.resolved_at, row.resolved_by = now, actor.name
     await _store(session, row, now)
     await _append(session, row.id, actor=actor, kind="incident.resolved", summary="Resolved", reason=reason, now=now)
     await announce_resolved(session, incident_id=row.id, actor=actor, reason=clean(reason, MAX_REASON), now=now)
-    return to_incident_view(row)
+    return IncidentView.model_validate(row)
 
 
 async def reopen_incident(
@@ -85,24 +86,23 @@ async def reopen_incident(
         InvalidTransition: It is open already, closed or merged.
         GroupHasOpenIncident: Its group has gone on to a newer incident that is open.
     """
-    group = await reading.find_group_of(session, incident_id=incident_id)
-    if group is None:
-        raise IncidentNotFound(incident_id=str(incident_id))
-    source_id, group_key = group
-    # The group is locked before the incident, as everywhere: a firing of the group decides the same question.
-    await locking.lock_groups(session, source_id=source_id, keys=[group_key], now=now)
-    row = await _lock(session, incident_id)
+    source_id, group_key = await require_incident(session, incident_id=incident_id)
+    owner = group_owner(group_key, source_id=source_id, tenant_id=session.tenant_id)
+    # The group is locked before its incidents, as everywhere: a firing of the group decides the same question.
+    (group,) = await locking.lock_groups(session, owner_id=owner, keys=[group_key], now=now)
+    newest_id = group.incident_id or incident_id
+    rows = {row.id: row for row in await locking.lock_incidents(session, ids=sorted({incident_id, newest_id}))}
+    row, newest = rows[incident_id], rows[newest_id]
     state = next_state(IncidentState(row.state), IncidentAction.REOPEN)
-    newer = await reading.find_open_in_group(session, source_id=source_id, group_key=group_key)
-    if newer is not None and newer != row.id:
-        raise GroupHasOpenIncident(open_incident_id=str(newer))
+    if newest is not row and IncidentState(newest.state) in OPEN_STATES:
+        raise GroupHasOpenIncident(open_incident_id=str(newest.id))
     row.state = state.value
     row.acknowledged_at = row.acknowledged_by = row.resolved_at = row.resolved_by = None
     await _store(session, row, now)
     groups = [{"group_key": group_key, "incident_id": row.id}]
-    await writing.update_groups(session, source_id=source_id, rows=groups, now=now)
+    await writing.update_groups(session, owner_id=owner, rows=groups, now=now)
     await _tell(session, row.id, actor=actor, what="reopened", summary="Reopened", reason=reason, now=now)
-    return to_incident_view(row)
+    return IncidentView.model_validate(row)
 
 
 async def assign_incident(
@@ -115,13 +115,13 @@ async def assign_incident(
     """
     row = await _lock(session, incident_id)
     if row.assignee == assignee:
-        return to_incident_view(row)
+        return IncidentView.model_validate(row)
     data = {"from": row.assignee, "to": assignee}
     row.assignee = assignee
     await _store(session, row, now)
     summary = f"Assigned to {assignee}" if assignee else "Assigned to nobody"
     await _tell(session, row.id, actor=actor, what="assigned", summary=summary, reason=reason, now=now, data=data)
-    return to_incident_view(row)
+    return IncidentView.model_validate(row)
 
 
 async def add_note(
@@ -132,7 +132,7 @@ async def add_note(
     Raises:
         IncidentNotFound: There is no such incident here.
     """
-    await _require(session, incident_id)
+    await require_incident(session, incident_id=incident_id)
     note = clean(text, MAX_NOTE)
     summary = clean(" ".join(note.split()), 120)
     return await _tell(
@@ -166,15 +166,10 @@ async def record_timeline(
     Raises:
         IncidentNotFound: There is no such incident here.
     """
-    await _require(session, incident_id)
+    await require_incident(session, incident_id=incident_id)
     return await _append(
         session, incident_id, actor=actor, kind=kind, summary=summary, reason=reason, now=now, data=data
     )
-
-
-async def _require(session: TenantSession, incident_id: IncidentId) -> None:
-    if await reading.find_group_of(session, incident_id=incident_id) is None:
-        raise IncidentNotFound(incident_id=str(incident_id))
 
 
 async def _lock(session: TenantSession, incident_id: IncidentId) -> IncidentRow:

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.db.tenancy import TenantSession
 from app.incidents.models import AlertHeadRow, AlertRow, IncidentRow
 from app.incidents.repository import locking, writing
-from app.incidents.rules.flood import FLOOD_GROUP, TENANT_FLOOD, Room, StormRule
+from app.incidents.rules.flood import FLOOD_GROUP, TENANT_FLOOD, Room, StormRule, group_owner
 from app.incidents.rules.states import AlertStatus, IncidentState, Severity
 from app.incidents.rules.storm import Storm
 from app.incidents.rules.world import Alert, Head, Incident, World
@@ -82,10 +82,10 @@ async def _lock_groups(
     of_source = FLOOD_GROUP in rages or room.source < len(keys)
     of_tenant = TENANT_FLOOD in rages or room.tenant < len(keys)
     wanted = sorted({*keys, FLOOD_GROUP}) if of_source else keys
-    rows = list(await locking.lock_groups(session, source_id=source_id, keys=wanted, now=now))
+    rows = list(await locking.lock_groups(session, owner_id=source_id, keys=wanted, now=now))
     if of_tenant:
-        # All sources share it, so it is kept under the tenant's own id, and locked after any source's.
-        rows += await locking.lock_groups(session, source_id=session.tenant_id, keys=[TENANT_FLOOD], now=now)
+        # All sources share it, so it is locked after any source's own.
+        rows += await locking.lock_groups(session, owner_id=session.tenant_id, keys=[TENANT_FLOOD], now=now)
     if of_source or of_tenant:
         # What was seen before the wait for the lock is what the others have used up meanwhile.
         found = await survey(session, source_id=source_id, rule=rule, now=now)
@@ -140,13 +140,13 @@ async def store_world(
     await writing.insert_alerts(session, new_alerts)
     heads = [_head_row(head) for head in world.heads.values() if head.is_changed]
     await writing.update_heads(session, source_id=source_id, rows=heads, now=now)
-    groups = [
-        {"group_key": key, "incident_id": world.groups[key]} for key in sorted(world.changed_groups - {TENANT_FLOOD})
-    ]
-    await writing.update_groups(session, source_id=source_id, rows=groups, now=now)
-    if TENANT_FLOOD in world.changed_groups:
-        rows = [{"group_key": TENANT_FLOOD, "incident_id": world.groups[TENANT_FLOOD]}]
-        await writing.update_groups(session, source_id=session.tenant_id, rows=rows, now=now)
+    for owner in (source_id, session.tenant_id):
+        groups = [
+            {"group_key": key, "incident_id": world.groups[key]}
+            for key in sorted(world.changed_groups)
+            if group_owner(key, source_id=source_id, tenant_id=session.tenant_id) == owner
+        ]
+        await writing.update_groups(session, owner_id=owner, rows=groups, now=now)
     await writing.update_incidents(session, [_incident_changes(i, now) for i in changed if not i.is_new])
     await store_storms(session, world, source_id=source_id)
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.core.actor import Actor
 from app.core.clock import Clock, FakeClock
 from app.core.ids import IncidentId, TenantId
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.incidents.rules.flood import TENANT_FLOOD, StormRule
-from app.incidents.schemas import AlertOutcome, AppliedAlert, Severity, SourceFacts, StormView
-from app.incidents.service import get_storm
+from app.incidents.schemas import AlertOutcome, AppliedAlert, IncidentView, Severity, SourceFacts, StormView
+from app.incidents.service import GroupHasOpenIncident, get_storm, reopen_incident, resolve_incident
 from tests.factories.incidents import deliver, make_event, make_resolve, make_source
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
@@ -132,6 +135,34 @@ async def test_the_sources_of_a_tenant_together_share_one_storm(
     async with tenant_session(database, tenant_id) as session:
         group = await session.scalar(text("select group_key from incidents where id = :id"), {"id": incident_id})
     assert group == TENANT_FLOOD
+
+
+async def test_a_reopened_storm_of_the_tenant_takes_in_the_next_flood_of_whichever_source(
+    database: Database, tenant_id: TenantId, clock: FakeClock, ana: Actor, heard: Heard
+) -> None:
+    """Its group belongs to all sources together, so no source's own group says which incident of it is open."""
+    first, second = (make_source(storm=StormRule(opens=100, tenant_opens=4)) for _ in range(2))
+
+    async def storm_from(source: SourceFacts, letter: str) -> IncidentId:
+        clock.advance(timedelta(hours=1))
+        applied = await flood(database, tenant_id, source, *(f"{letter}{n}" for n in range(6)), clock=clock)
+        assert (applied[-1].outcome, applied[-1].incident_id is None) == (AlertOutcome.COLLAPSED, False)
+        return IncidentId(applied[-1].incident_id or UUID(int=0))
+
+    async def step(what: Callable[..., Awaitable[IncidentView]], incident_id: IncidentId) -> None:
+        async with tenant_session(database, tenant_id) as session:
+            await what(session, incident_id=incident_id, actor=ana, reason="", now=clock.now())
+
+    older = await storm_from(first, "a")
+    await step(resolve_incident, older)
+    newer = await storm_from(second, "b")
+    with pytest.raises(GroupHasOpenIncident):
+        await step(reopen_incident, older)
+    await step(resolve_incident, newer)
+    await step(reopen_incident, older)
+    assert newer != older
+    assert await storm_from(second, "c") == older
+    assert await storm_from(first, "d") == older
 
 
 async def test_the_api_shows_a_storm_and_only_a_storm(
