@@ -34,17 +34,18 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 def clean_text(value: object, *, limit: int) -> str:
     """This will return ``value`` as text: NUL and lone surrogates replaced, cut at ``limit`` code points with a mark."""
-    text = _as_text(value).replace("\x00", "\ufffd")
-    try:
-        text.encode()  # many times as fast as the pattern, and it fails on lone surrogates only
-    except UnicodeEncodeError:
-        text = _LONE_SURROGATE.sub("\ufffd", text)
+    text = value if isinstance(value, str) else _as_text(value)
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    if not text.isascii():
+        try:
+            text.encode()  # many times as fast as the pattern, and it fails on lone surrogates only
+        except UnicodeEncodeError:
+            text = _LONE_SURROGATE.sub("\ufffd", text)
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
 def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -62,7 +63,8 @@ def one_line(value: object, *, limit: int = TITLE_MAX) -> str:
     text = clean_text(value, limit=limit * 4)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    plain = " ".join(text.split())
+    # What is printable holds no white space but the blank, so hardly any text has to be taken apart.
+    plain = " ".join(text.split()) if "  " in text else text.strip()
     return plain if len(plain) <= limit else plain[: limit - 1] + ELLIPSIS
 
 

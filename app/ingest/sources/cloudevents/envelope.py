@@ -25,6 +25,7 @@ _PREFIX = "ce-"
 _REQUIRED = ("id", "source", "type")
 _NAME = re.compile(r"[a-z0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_NO_ATTRIBUTE = (dict, list, float)
 _DATA_TEXT_MAX = 65_536
 
 
@@ -156,7 +157,7 @@ def _breaches(attributes: dict[str, Any]) -> Iterator[str]:
             yield f"attribute {name[:40]!r}: names are lower-case letters and digits"
         elif value is None:
             del attributes[name]  # the JSON format's way to say that it is not there
-        elif isinstance(value, dict | list | float):
+        elif isinstance(value, _NO_ATTRIBUTE):
             yield f"attribute {name[:40]!r} is {json_type(value)}; attributes are texts, whole numbers or booleans"
         elif value == "":
             del attributes[name]

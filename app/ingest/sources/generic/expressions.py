@@ -28,8 +28,10 @@ FUNCTIONS_MAX = 8
 STEPS_MAX = 200_000
 LIST_MAX = 20_000
 STRING_MAX = 1_048_576
+_SIZED = (list, str)
 
 Tree = Mapping[str, Any]
+Path = tuple[str, ...]
 
 
 class InvalidExpression(ValueError):
@@ -67,36 +69,32 @@ def compile_expression(text: str) -> Tree:
 
 
 @lru_cache(maxsize=2048)
-def plain_paths(text: str) -> tuple[tuple[str, ...], ...] | None:
-    """This will return the paths of ``a.b || c``, and None for an expression that holds anything but names, dots and ors.
+def alternatives(text: str) -> tuple[Path | Tree, ...]:
+    """This will return what stands between the ors of an expression: ``a.b`` as its names, anything else as its tree.
 
-    Nearly all expressions are of this kind, and the interpreter needs some ten calls for each of their names.
+    Nearly all expressions hold names, dots and ors only, and the interpreter needs some ten calls for each of their names.
 
     Raises:
         InvalidExpression: As ``compile_expression``.
     """
-    return _alternatives(compile_expression(text))
+    found: list[Path | Tree] = []
+    waiting = [compile_expression(text)]
+    while waiting:
+        tree = waiting.pop()
+        if tree["type"] == "or_expression":
+            waiting += reversed(tree["children"])
+        else:
+            path = _path(tree)
+            found.append(tree if path is None else path)
+    return tuple(found)
 
 
-def _alternatives(tree: Tree) -> tuple[tuple[str, ...], ...] | None:
-    if tree["type"] != "or_expression":
-        path = _path(tree)
-        return (path,) if path is not None else None
-    found: tuple[tuple[str, ...], ...] = ()
-    for child in tree["children"]:
-        inner = _alternatives(child)
-        if inner is None:
-            return None
-        found += inner
-    return found
-
-
-def _path(tree: Tree) -> tuple[str, ...] | None:
+def _path(tree: Tree) -> Path | None:
     if tree["type"] == "field":
         return (tree["value"],)
     if tree["type"] != "subexpression":
         return None
-    names: tuple[str, ...] = ()
+    names: Path = ()
     for child in tree["children"]:
         inner = _path(child)
         if inner is None:
@@ -182,9 +180,9 @@ def _measure(result: list[Any] | str) -> None:
         raise ParseError("mapping.failed", f"an expression made a text of more than {STRING_MAX} characters")
 
 
-def _is_nothing(value: object) -> bool:
-    """What counts as false in JMESPath: null, false, and an empty text, list or object; not the number 0."""
-    return value is None or value is False or (isinstance(value, str | list | dict) and not value)
+def _is_true(value: object) -> bool:
+    """What counts as true in JMESPath: not null, false, or an empty text, list or object; but the number 0."""
+    return bool(value) or not (value is None or value is False or isinstance(value, str | list | dict))
 
 
 class Evaluator(TreeInterpreter):
@@ -228,22 +226,18 @@ class Evaluator(TreeInterpreter):
         if self._steps > STEPS_MAX:
             self.charge(0)
         result = super().visit(node, *args, **kwargs)
-        if isinstance(result, list | str):
+        if isinstance(result, _SIZED):
             _measure(result)
         return result
 
-    def _along(self, paths: tuple[tuple[str, ...], ...], document: object) -> Any:
-        """What the interpreter would find for these paths, with its budget and its limits."""
-        found: Any = None
-        for path in paths:
-            self.charge(2 * len(path))
-            found = document
-            for name in path:
-                found = found.get(name) if isinstance(found, dict) else None
-                if isinstance(found, list | str):
-                    _measure(found)
-            if not _is_nothing(found):
-                return found
+    def _along(self, path: Path, document: object) -> Any:
+        """What the interpreter would find for this path, with its budget and its limits."""
+        self.charge(2 * len(path))
+        found = document
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+            if isinstance(found, _SIZED) and len(found) > LIST_MAX:
+                _measure(found)
         return found
 
     def find(self, text: str, document: object) -> Any:
@@ -253,10 +247,12 @@ class Evaluator(TreeInterpreter):
             ParseError: The budget is used up.
         """
         try:
-            paths = plain_paths(text)
-            if paths is not None:
-                return self._along(paths, document)
-            return self.visit(compile_expression(text), document)
+            found: Any = None
+            for wanted in alternatives(text):
+                found = self._along(wanted, document) if isinstance(wanted, tuple) else self.visit(wanted, document)
+                if _is_true(found):
+                    break
+            return found
         except (JMESPathError, TypeError, ValueError, AttributeError, RecursionError):
             # A stranger's document of another shape than the mapping's author had in mind: no value.
             return None
