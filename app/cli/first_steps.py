@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.jobs import ACTOR, Tenant, now
+from app.cli.profile_files import ProfileFile, given_profile
 from app.cli.transactions import Begin, fail, run_in_tenant, safe
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def add(
         str | None, typer.Argument(help="Unique within the tenant; the sender's own name by default.")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Signature profile; the kind's own by default.")] = None,
+    profile_file: ProfileFile = None,
     secret: Annotated[
         str | None,
         typer.Option(envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
@@ -78,7 +80,7 @@ def add(
     wanted = {
         "kind": of_kind.slug,
         "name": name if name is not None else _ask_name(of_kind) if kind is None else of_kind.title,
-        "profile": profile,
+        "profile": given_profile(profile, profile_file),
         "config": parse_config(config),
         "secret": secret,
         "group_by": group_by or [],

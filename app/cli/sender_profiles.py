@@ -15,6 +15,7 @@ from rich.table import Table
 
 from app.cli.first_steps import keyring, public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.cli.profile_files import given_profile, read_document
 from app.cli.transactions import fail, safe
 from app.db.tenancy import TenantSession
 
@@ -28,7 +29,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-MAX_FILE_BYTES = 1_048_576
 Named = Annotated[str | None, typer.Option("--profile", help="A shipped profile ('tocsin sources profiles list').")]
 File = Annotated[Path | None, typer.Option("--file", help="A profile of your own, as YAML or JSON.")]
 
@@ -77,7 +77,7 @@ def check(file: Annotated[Path, typer.Argument(help="A profile of your own, as Y
     from app.core.errors import TocsinError
     from app.net.signing import load_custom
 
-    document = _read_document(file)
+    document = read_document(file)
     try:
         compiled = load_custom(document)
     except TocsinError as error:
@@ -109,7 +109,7 @@ def preview(
         wanted = PreviewVerification(
             profile=_chosen(profile, file),
             secrets=[secret] if secret is not None else [],
-            request=CapturedRequest.model_validate(_read_document(request)),
+            request=CapturedRequest.model_validate(read_document(request)),
             now=at.replace(tzinfo=UTC) if at is not None else None,
         )
     except ValidationError as error:
@@ -205,35 +205,10 @@ def _print_preview(found: VerificationPreview) -> None:
 
 
 def _chosen(profile: str | None, file: Path | None) -> str | dict[str, Any]:
-    if (profile is None) == (file is None):
+    found = given_profile(profile, file)
+    if found is None:
         raise fail("give --profile or --file, one of the two")
-    if profile is not None:
-        return profile
-    return _read_document(file) if file is not None else {}
-
-
-def _read_document(path: Path) -> dict[str, Any]:
-    """Read YAML, of which JSON is a part; times become text, as in JSON."""
-    import yaml
-
-    try:
-        with path.open("rb") as opened:
-            raw = opened.read(MAX_FILE_BYTES + 1)
-        found = yaml.safe_load(raw) if len(raw) <= MAX_FILE_BYTES else None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise fail(f"{path}: {safe(str(error))}") from None
-    if not isinstance(found, dict):
-        raise fail(f"{path} holds no object, or more than {MAX_FILE_BYTES} bytes")
-    plain = _plain(found)
-    return plain if isinstance(plain, dict) else {}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+    return found
 
 
 def _time(value: datetime) -> str:

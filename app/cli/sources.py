@@ -14,6 +14,7 @@ from rich.table import Table
 from app.cli.first_steps import add, keyring, kinds, parse_config, public_url, show_address
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.previews import preview
+from app.cli.profile_files import ProfileFile, given_profile
 from app.cli.sender_profiles import app as profiles_app
 from app.cli.sender_profiles import refusals
 from app.cli.transactions import safe
@@ -44,6 +45,7 @@ def create(
     kind: Annotated[str, typer.Argument(help="Which sender ('tocsin sources kinds').")],
     name: Annotated[str, typer.Argument(help="Unique within the tenant.")],
     profile: Annotated[str | None, typer.Option(help="Signature profile; the kind's own by default.")] = None,
+    profile_file: ProfileFile = None,
     secret: Annotated[
         str | None,
         typer.Option(envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
@@ -53,13 +55,15 @@ def create(
     """Create a source and print its URL and secret, this once; 'add' says more."""
     from app.ingest import service
 
+    chosen = given_profile(profile, profile_file)
+
     async def work(session: TenantSession) -> None:
         created = await service.create_source(
             session,
             keyring=keyring(),
             kind=kind,
             name=name,
-            profile=profile,
+            profile=chosen,
             config=parse_config(config),
             secret=secret,
             actor=ACTOR,

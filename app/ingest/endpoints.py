@@ -12,6 +12,7 @@ from app.http.clock import Now
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
 from app.ingest import service
+from app.ingest.heartbeats.jobs import settle_source_soon
 from app.ingest.schemas import (
     CreatedSourceView,
     Preview,
@@ -26,7 +27,7 @@ from app.ingest.schemas import (
 )
 from app.ingest.sources import UnknownSourceKind
 from app.net.keyring import KeyRing
-from app.net.signing import InvalidSecret, ProfileNotFound
+from app.net.signing import InvalidProfile, InvalidSecret, ProfileNotFound, SecretNotGenerated
 from app.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["ingest"])
@@ -41,7 +42,14 @@ SHOWN_ONCE = frozenset({"secret", "url", "curl", "address"})
     response_model=CreatedSourceView,
     summary="Create a source; its secret is shown this once",
     responses=problem_responses(
-        UnknownSourceKind, ProfileNotFound, InvalidSecret, service.SourceConfigInvalid, service.SourceNameTaken
+        UnknownSourceKind,
+        ProfileNotFound,
+        InvalidProfile,
+        InvalidSecret,
+        SecretNotGenerated,
+        service.SourceConfigInvalid,
+        service.SourceNameTaken,
+        service.SourceKeyTaken,
     ),
 )
 async def create_source(write: EngineerWrite, body: SourceCreate) -> Response:
@@ -104,11 +112,16 @@ async def update_source(write: EngineerWrite, source_id: UUID, body: SourceUpdat
         for name in body.model_fields_set
         if getattr(body, name) is not None or name == "resolve_timeout_s"
     }
-    return await write.answer(
-        lambda: service.update_source(
+
+    async def produce() -> SourceView:
+        changed = await service.update_source(
             write.session, source_id=source_id, changes=changes, actor=write.actor, now=write.now
         )
-    )
+        if "state" in changes:
+            await settle_source_soon(write.session, source_id=source_id)
+        return changed
+
+    return await write.answer(produce)
 
 
 @router.delete(
@@ -118,9 +131,11 @@ async def update_source(write: EngineerWrite, source_id: UUID, body: SourceUpdat
     responses=problem_responses(service.SourceNotFound),
 )
 async def delete_source(write: EngineerWrite, source_id: UUID) -> Response:
-    return await write.answer(
-        lambda: service.delete_source(write.session, source_id=source_id, actor=write.actor, now=write.now), status=204
-    )
+    async def produce() -> None:
+        await service.delete_source(write.session, source_id=source_id, actor=write.actor, now=write.now)
+        await settle_source_soon(write.session, source_id=source_id)
+
+    return await write.answer(produce, status=204)
 
 
 @router.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -140,7 +140,10 @@ class SourceCreate(BaseModel):
 
     kind: str = Field(max_length=50, description="alertmanager, servicedesk or generic.")
     name: str = Field(min_length=1, max_length=100)
-    profile: str | None = Field(None, max_length=50, description="Signature profile; the kind's own by default.")
+    profile: Annotated[str, Field(max_length=50)] | dict[str, Any] | None = Field(
+        None,
+        description="The slug of a shipped signature profile, or a document of your own; the kind's own by default.",
+    )
     secret: str | None = Field(None, max_length=1024, description="Yours; without it one is made.")
     config: dict[str, Any] = Field(default_factory=dict, description="Settings of the kind.")
     severity_map: dict[str, Severity] = Field(

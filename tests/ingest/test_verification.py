@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -112,8 +112,17 @@ class Tenant:
         self._database = database
         self._tenant_id = tenant_id
 
-    async def call(self, method: str, path: str, body: object = None, *, role: Role = Role.ENGINEER) -> httpx.Response:
-        return await self.web.request(method, path, json=body, headers={"authorization": self._tokens[role]})
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        role: Role = Role.ENGINEER,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        sent = {"authorization": self._tokens[role], **(headers or {})}
+        return await self.web.request(method, path, json=body, headers=sent)
 
     async def source(self, **changes: Any) -> dict[str, Any]:
         answer = await self.call("POST", "/v1/sources", {"kind": "generic", "name": "watch"} | changes)
@@ -286,6 +295,40 @@ async def test_another_profile_ends_the_old_secrets_at_once(tenant: Tenant) -> N
     assert (await tenant.send(url, body, ("x-hub-signature-256", f"sha256={right}"))).status_code == 202
 
 
+async def test_a_profile_of_ones_own_comes_with_a_new_source(tenant: Tenant, clock: FakeClock) -> None:
+    secret = "what-acme-was-given-and-nobody-else"
+    made = await tenant.source(profile=document(), secret=secret)
+    assert (made["source"]["profile"], made["source"]["strength"]) == ("custom", "signed_fresh")
+    body, stamp = alert_body(), str(int(clock.now().timestamp()))
+    signature = "acme " + mac(f"POST {stamp}\n".encode() + body, secret.encode())
+    proof = (("x-acme-time", stamp), ("x-acme-mac", signature))
+    assert (await tenant.send(made["source"]["url_path"], body, *proof)).status_code == 202
+    assert (await tenant.send(made["source"]["url_path"], body + b" ", *proof)).status_code == 401
+    shown = (await tenant.call("GET", f"/v1/sources/{made['source']['id']}/profile")).json()
+    assert (shown["profile"], shown["document"]["slug"]) == ("acme", "acme")
+    trail = await tenant.rows("select detail from audit_entries where action = 'source.created'")
+    assert [entry["detail"] for entry in trail] == [
+        {"kind": "generic", "name": "watch", "profile": "acme", "strength": "signed_fresh", "own": True}
+    ]
+    assert secret not in json.dumps(trail)
+
+
+async def test_a_source_with_a_profile_of_its_own_is_made_once_and_is_nobody_elses(
+    tenant: Tenant, other_tokens: Tokens
+) -> None:
+    wanted = {"kind": "generic", "name": "watch", "profile": document()}
+    headers = {"idempotency-key": "k1"}
+    first, second = [await tenant.call("POST", "/v1/sources", wanted, headers=headers) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.json() == first.json() | {"secret": None, "url": None, "curl": None}
+    assert len(await tenant.rows("select source_id from source_profiles")) == 1
+    answer = await tenant.web.get(
+        f"/v1/sources/{first.json()['source']['id']}/profile", headers={"authorization": other_tokens[Role.ADMIN]}
+    )
+    assert answer.status_code == 404
+    assert "acme" not in answer.text
+
+
 CANNOT: dict[str, tuple[dict[str, Any], str]] = {
     "no-vectors": ({"vectors": []}, "needs a vector"),
     "failing-vector": ({"signed": "{timestamp} {method}\n{body}"}, "gives mismatch"),
@@ -312,14 +355,26 @@ async def test_a_document_that_cannot_be_trusted_is_not_saved(
     assert says in answer.json()["detail"]
     assert await tenant.rows("select * from source_profiles") == []
     assert (await tenant.call("GET", path)).json()["profile"] == "standard_webhooks"
+    wanted = {"kind": "generic", "name": "another", "profile": document(**changes)}
+    at_once = await tenant.call("POST", "/v1/sources", wanted)
+    assert (at_once.status_code, at_once.json()["code"], at_once.json()["detail"]) == (
+        422,
+        "signing.invalid_profile",
+        answer.json()["detail"],
+    )
+    assert len(await tenant.rows("select id from sources")) == 1, "nothing is left of what was refused"
 
 
 async def test_vectors_that_hold_the_secret_are_refused(tenant: Tenant) -> None:
     made = await tenant.source()
     path = f"/v1/sources/{made['source']['id']}/profile"
     body = {"profile": document(), "secret": "another secret for the vectors only"}
-    answer = await tenant.call("PUT", path, body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "signing.invalid_profile")
+    for answer in (
+        await tenant.call("PUT", path, body),
+        await tenant.call("POST", "/v1/sources", {"kind": "generic", "name": "another", **body}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "signing.invalid_profile")
+    assert len(await tenant.rows("select id from sources")) == 1
 
 
 async def test_who_may_do_what(tenant: Tenant, other_tokens: Tokens) -> None:

@@ -78,6 +78,23 @@ async def test_a_profile_of_ones_own_is_checked_tried_and_set(
     assert "shown this once" in shown
 
 
+@pytest.mark.parametrize("command", ["add", "create"])
+async def test_a_source_is_made_with_a_profile_of_its_own(environment: None, tmp_path: Path, command: str) -> None:
+    good, bad = tmp_path / "acme.yaml", tmp_path / "bad.json"
+    good.write_text(yaml.safe_dump(document()))
+    bad.write_text(json.dumps(document(vectors=[])))
+    code, shown = await run(command, "generic", "acme", "--profile-file", str(bad))
+    assert (code, "needs a vector" in shown) == (1, True)
+    both = [command, "generic", "acme", "--profile", "github", "--profile-file", str(good)]
+    assert await run(*both) == (2, "give a shipped profile or a file with one of your own, not both\n")
+    code, shown = await run(command, "generic", "acme", "--profile-file", str(good))
+    assert code == 0, shown
+    assert "custom" in shown
+    assert "x-acme-mac: acme " in shown, "the sample line is signed as the profile says"
+    code, listed = await run("list")
+    assert (code, listed.count("custom"), "signed_fresh" in listed) == (0, 1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.ingest.repository.deliveries import DeliveryFilter
 from app.ingest.service.mail import mail_address
 from app.ingest.service.preview import preview
+from app.ingest.service.proving import SourceKeyTaken
 from app.ingest.service.receipts import (
     DeliveryNotFound,
     DeliveryNotReplayable,
@@ -17,7 +18,6 @@ from app.ingest.service.receipts import (
 from app.ingest.service.shown import CreatedSource, source_facts, view
 from app.ingest.service.sources import (
     SourceConfigInvalid,
-    SourceKeyTaken,
     SourceNameTaken,
     SourceNotFound,
     create_source,

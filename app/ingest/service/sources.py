@@ -18,17 +18,15 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import Severity
-from app.ingest.contract import SenderKey
 from app.ingest.faults import first_fault
 from app.ingest.models import SourceRefusalRow, SourceRow, SourceSecretRow
 from app.ingest.repository import sources as repository
 from app.ingest.repository.profiles import profile_of_source
-from app.ingest.rules.requests import secret_context
 from app.ingest.schemas import SourceState, SourceView
+from app.ingest.service.proving import add_secret, choose_profile
 from app.ingest.service.shown import CreatedSource, created, view
 from app.ingest.sources import get_source as get_kind
 from app.net.keyring import KeyRing
-from app.net.signing import CompiledProfile, InvalidSecret, generate_secret, get_profile, stored_form, validate_secret
 
 
 class SourceNotFound(NotFound):
@@ -46,14 +44,6 @@ class SourceNameTaken(Conflict):
     hint = "Choose another name, or change the existing source."
 
 
-class SourceKeyTaken(Conflict):
-    """A key finds one source only."""
-
-    code = "source.key_taken"
-    title = "This key belongs to a source already"
-    hint = "Retire the other source's key first, or let Tocsin make a new one."
-
-
 class SourceConfigInvalid(Invalid):
     """The settings do not fit the kind of source."""
 
@@ -69,7 +59,7 @@ async def create_source(
     name: str,
     actor: Actor,
     now: datetime,
-    profile: str | None = None,
+    profile: str | Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     secret: str | None = None,
     severity_map: Mapping[str, Severity] | None = None,
@@ -81,21 +71,23 @@ async def create_source(
 
     Raises:
         UnknownSourceKind: There is no such kind.
-        ProfileNotFound: There is no such signature profile.
+        ProfileNotFound: There is no such shipped profile.
+        InvalidProfile: The profile of its own does not load, or gives the secret away.
         InvalidSecret: The given secret would protect nothing.
+        SecretNotGenerated: The secret has to come from the sender.
         SourceConfigInvalid: The settings do not fit the kind.
         SourceNameTaken: The name is in use.
         SourceKeyTaken: The given secret is the key of another source.
     """
     of_kind = get_kind(kind)
-    compiled = get_profile(profile or of_kind.profile)
+    chosen = choose_profile(of_kind.profile if profile in (None, "") else profile, secret=secret)
     row = SourceRow(
         tenant_id=session.tenant_id,
         id=new_id(),
         public_id=_new_public_id(),
         kind=of_kind.slug,
         name=name,
-        profile=compiled.slug,
+        profile=chosen.slug,
         config=checked_config(of_kind.config_model, config or {}),
         severity_map=_severities(severity_map or {}),
         default_severity=default_severity.value,
@@ -106,9 +98,10 @@ async def create_source(
         updated_at=now,
     )
     await _insert(session, row)
-    shown = await add_secret(session, row, compiled, keyring, secret, now)
-    await _record(session, row, "created", {"kind": row.kind, "name": name, "profile": row.profile}, actor, now)
-    return created(row, compiled, shown)
+    await chosen.keep(session, row, now)
+    shown = await add_secret(session, row, chosen.compiled, keyring, secret, now)
+    await _record(session, row, "created", {"kind": row.kind, "name": name, **chosen.facts()}, actor, now)
+    return created(row, chosen.compiled, shown)
 
 
 async def update_source(
@@ -235,50 +228,6 @@ async def _insert(session: TenantSession, row: SourceRow) -> None:
 async def _check_name(session: TenantSession, *, name: str) -> None:
     if await repository.find_source_named(session, name=name) is not None:
         raise SourceNameTaken(f"there is a source named {name!r}")
-
-
-async def add_secret(
-    session: TenantSession,
-    row: SourceRow,
-    profile: CompiledProfile,
-    keyring: KeyRing,
-    given: str | None,
-    now: datetime,
-) -> str | None:
-    """This will make a source's secret, or take the given one, and return it where it may be shown."""
-    key = _key_of(row, profile)
-    text = given if given is not None else _new_secret(row, profile, key)
-    validate_secret(profile, text)
-    if key is not None and key.pattern.fullmatch(text) is None:
-        raise InvalidSecret(f"senders of this kind take for a key {key.says} only")
-    row_of_secret = SourceSecretRow(
-        tenant_id=session.tenant_id,
-        id=new_id(),
-        source_id=row.id,
-        ciphertext=keyring.encrypt(stored_form(profile, text), context=secret_context(row.tenant_id, row.id)),
-        created_at=now,
-        lookup=keyring.lookup(text) if key is not None else None,
-    )
-    try:
-        async with session.begin_nested():
-            session.add(row_of_secret)
-            await session.flush()
-    except IntegrityError as error:
-        raise SourceKeyTaken("the key finds another source already") from error
-    return text if profile.hands_out_secret else None
-
-
-def _key_of(row: SourceRow, profile: CompiledProfile) -> SenderKey | None:
-    """What the sender's key must look like; a profile other than the kind's own has the sender come by the address."""
-    of_kind = get_kind(row.kind)
-    return of_kind.key if profile.slug == of_kind.profile else None
-
-
-def _new_secret(row: SourceRow, profile: CompiledProfile, key: SenderKey | None) -> str:
-    of_kind = get_kind(row.kind)
-    of_its_own = of_kind.make_secret if profile.slug == of_kind.profile else None
-    make = key.make if key is not None else of_its_own
-    return make() if make is not None else generate_secret(profile)
 
 
 def _new_public_id() -> str:

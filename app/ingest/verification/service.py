@@ -19,8 +19,9 @@ from app.ingest.models import SourceSecretRow
 from app.ingest.repository import profiles as repository
 from app.ingest.repository.refusals import list_examples
 from app.ingest.schemas import RefusalView
+from app.ingest.service.proving import add_secret, choose_profile, compiled_profile
 from app.ingest.service.shown import CreatedSource, created
-from app.ingest.service.sources import add_secret, get_source, list_refusals
+from app.ingest.service.sources import get_source, list_refusals
 from app.ingest.verification.schemas import (
     CapturedRequest,
     PreviewVerification,
@@ -36,14 +37,11 @@ from app.ingest.verification.schemas import (
 from app.net.keyring import KeyRing
 from app.net.signing import (
     CompiledProfile,
-    InvalidProfile,
     Refused,
     Secret,
     ShownCertificate,
     SignedRequest,
-    custom_slug,
     get_profile,
-    load_custom,
     load_secret,
     shipped_profiles,
     stored_form,
@@ -109,7 +107,7 @@ async def preview_verification(
         InvalidSecret: A secret would not be saved either.
         CapturedRequestInvalid: The request is none.
     """
-    compiled = _compile(wanted.profile)
+    compiled = compiled_profile(wanted.profile)
     request = _request_of(wanted.request, public_url)
     secrets = [_load(compiled, text, index) for index, text in enumerate(wanted.secrets)]
     try:
@@ -152,27 +150,22 @@ async def set_profile(
         SecretNotGenerated: The secret has to come from the sender.
     """
     row = await get_source(session, source_id=source_id, lock=True)
-    compiled = _compile(profile)
-    if isinstance(profile, str):
-        row.profile = compiled.slug
-        await repository.forget_document(session, source_id=row.id)
-    else:
-        _refuse_given_away(compiled, secret)
-        row.profile = custom_slug(compiled)
-        strength = compiled.strength.value
-        await repository.save_document(session, source_id=row.id, document=profile, strength=strength, now=now)
+    chosen = choose_profile(profile, secret=secret)
+    row.profile = chosen.slug
+    await chosen.keep(session, row, now)
     # A secret of the old profile is in another form, and may be weaker than what the new one promises.
     await session.execute(
         delete(SourceSecretRow).where(
             SourceSecretRow.tenant_id == session.tenant_id, SourceSecretRow.source_id == row.id
         )
     )
-    shown = await add_secret(session, row, compiled, keyring, secret, now)
+    shown = await add_secret(session, row, chosen.compiled, keyring, secret, now)
     row.updated_at = now
     await session.flush()
-    detail = {"profile": compiled.slug, "strength": compiled.strength.value, "own": not isinstance(profile, str)}
-    await record(session, actor=actor, action="source.profile_set", subject=f"source:{row.id}", detail=detail, now=now)
-    return created(row, compiled, shown)
+    await record(
+        session, actor=actor, action="source.profile_set", subject=f"source:{row.id}", detail=chosen.facts(), now=now
+    )
+    return created(row, chosen.compiled, shown)
 
 
 async def show_source_profile(session: TenantSession, *, source_id: UUID) -> SourceProfileView:
@@ -224,18 +217,9 @@ def _view(compiled: CompiledProfile) -> SignatureProfileView:
     )
 
 
-def _compile(profile: str | Mapping[str, Any]) -> CompiledProfile:
-    return get_profile(profile) if isinstance(profile, str) else load_custom(profile)
-
-
 def _load(compiled: CompiledProfile, text: str, index: int) -> Secret:
     validate_secret(compiled, text)
     return load_secret(compiled, stored_form(compiled, text), secret_id=str(index))
-
-
-def _refuse_given_away(compiled: CompiledProfile, secret: str | None) -> None:
-    if secret is not None and any(secret in vector.secrets for vector in compiled.profile.vectors):
-        raise InvalidProfile("the vectors hold the source's secret; they are shown to others, so make one up for them")
 
 
 def _request_of(captured: CapturedRequest, public_url: str) -> SignedRequest:
