@@ -14,6 +14,7 @@ from app.core.jobs import Job, Queue, registry
 from app.db.jobs.context import JobContext
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
+from app.ingest.heartbeats import repository
 from app.ingest.heartbeats.service import settle
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
@@ -55,6 +56,12 @@ async def settle_soon(session: TenantSession, *, heartbeat_id: UUID) -> None:
     """This will have the heartbeat looked at as soon as the caller's transaction commits."""
     # Under another key than the timer: that one may wait for a deadline which is far off.
     await enqueue(session, SettleHeartbeat(heartbeat_id=heartbeat_id), unique_key=f"{heartbeat_id}:now")
+
+
+async def settle_source_soon(session: TenantSession, *, source_id: UUID) -> None:
+    """This will have a source's heartbeats looked at: it takes beats again, or takes none any more."""
+    for heartbeat_id in await repository.find_ids(session, source_id=source_id):
+        await settle_soon(session, heartbeat_id=heartbeat_id)
 
 
 async def set_timer(session: TenantSession, *, heartbeat_id: UUID, at: datetime) -> None:

@@ -91,6 +91,14 @@ async def find_named(session: TenantSession, *, source_id: UUID, name: str) -> H
     return (await session.execute(statement)).scalar_one_or_none()
 
 
+async def find_ids(session: TenantSession, *, source_id: UUID) -> Sequence[UUID]:
+    """This will return the ids of a source's heartbeats."""
+    statement = select(HeartbeatRow.id).where(
+        HeartbeatRow.tenant_id == session.tenant_id, HeartbeatRow.source_id == source_id
+    )
+    return (await session.execute(statement.order_by(HeartbeatRow.id))).scalars().all()
+
+
 async def count_up_to(session: TenantSession, *, limit: int) -> int:
     """This will count the tenant's heartbeats, no further than ``limit``."""
     some = select(HeartbeatRow.id).where(HeartbeatRow.tenant_id == session.tenant_id).limit(limit).subquery()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +19,7 @@ class Verdict:
         missed: Its deadline has passed: open an alert.
         failed: Its sender said that it failed: open an alert.
         ends: Why an open alert is over; None leaves it.
-        another_turn: We ourselves may not have listened: the deadline moves to ``look_again_at``.
+        another_turn: We ourselves did not listen, or may not have: it is watched anew, until ``look_again_at``.
         look_again_at: When to judge next; None until a beat comes.
         late_by_s: Seconds from the deadline to this verdict, of a missed one.
     """
@@ -45,7 +46,7 @@ def judge(
 
     Args:
         state: As the last beat or verdict left it.
-        deadline_at: By when the next beat must have come.
+        deadline_at: By when the next beat must have come; of what was watched before, None once its source took nothing.
         alerted: Whether its alert is open.
         active: Whether its source takes anything; where it does not, silence says nothing.
         now: Of the same clock as the deadline.
@@ -57,9 +58,9 @@ def judge(
         return Verdict(ends="it is paused" if active else "its source takes nothing any more")
     if state is HeartbeatState.FAILED:
         return Verdict(failed=not alerted)
-    if state is not HeartbeatState.UP or deadline_at is None:
+    if state is HeartbeatState.NEW or (state is HeartbeatState.LATE and deadline_at is not None):
         return Verdict()
-    late_by_s = (now - deadline_at).total_seconds()
+    late_by_s = (now - deadline_at).total_seconds() if deadline_at is not None else math.inf
     if late_by_s < 0:
         return Verdict(ends="it was heard of again", look_again_at=deadline_at)
     if late_by_s > outage_s:

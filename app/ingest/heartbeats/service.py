@@ -154,17 +154,21 @@ async def settle(session: TenantSession, *, heartbeat_id: UUID, outage_s: float,
     if found is None:
         return Verdict()
     row, source, server_now = found
+    is_heard = source.state == SourceState.ACTIVE.value
     verdict = judge(
         HeartbeatState(row.state),
         row.deadline_at,
         alerted=row.alerted_at is not None,
-        active=source.state == SourceState.ACTIVE.value,
+        active=is_heard,
         now=server_now,
         outage_s=outage_s,
         period_s=row.interval_s + row.grace_s,
     )
+    if not is_heard:
+        # How long it may be silent begins anew when its source is heard again.
+        row.deadline_at = None
     if verdict.another_turn:
-        row.deadline_at = verdict.look_again_at
+        row.state, row.deadline_at = HeartbeatState.UP.value, verdict.look_again_at
     if verdict.missed:
         row.state = HeartbeatState.LATE.value
     if verdict.missed or verdict.failed:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app.api import create_api
 from app.core.clock import Clock, SystemClock
 from app.core.ids import TenantId
 from app.core.resources import Resources
@@ -90,3 +91,11 @@ async def watched(scratch_resources: Resources, scratch_database: Database) -> A
     yield Watched(sender, scratch_resources, tenant_id, source, heartbeat)
     await sender.client.aclose()
     await sender.app.aclose()
+
+
+@pytest.fixture
+async def scratch_api(watched: Watched) -> AsyncIterator[httpx.AsyncClient]:
+    """The API beside the intake route, on the same database."""
+    api = create_api(watched.resources, interactive=False)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=api), base_url="http://tocsin.test") as client:
+        yield client

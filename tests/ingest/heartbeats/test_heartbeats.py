@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import orjson
 import pytest
 
+from app.auth.rules import Role
 from app.core.ids import TenantId
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
@@ -14,8 +16,8 @@ from app.ingest.heartbeats import repository, service
 from app.ingest.heartbeats.jobs import settle_soon
 from app.ingest.heartbeats.schemas import HeartbeatUpdate
 from app.ingest.heartbeats.service import HeartbeatNameTaken, TooManyHeartbeats
-from app.ingest.schemas import SourceState
-from app.ingest.service import SourceNotFound, update_source
+from app.ingest.service import SourceNotFound
+from tests.factories.access import make_tokens
 from tests.factories.ingest import ACTOR, EPOCH, committed_source
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
@@ -144,14 +146,55 @@ async def test_a_shorter_interval_counts_at_once(watched: Watched) -> None:
     assert await watched.alerts() == [FIRING]
 
 
-async def test_a_source_that_takes_nothing_raises_nothing(watched: Watched) -> None:
+async def set_source(watched: Watched, api: httpx.AsyncClient, change: str) -> None:
+    """Pause, resume or delete the source as its owner does."""
+    headers = {"authorization": (await make_tokens(watched.resources, watched.tenant_id))[Role.ENGINEER]}
+    path = f"/v1/sources/{watched.source.source.id}"
+    if change == "delete":
+        answer = await api.delete(path, headers=headers)
+    else:
+        answer = await api.patch(path, json={"state": change}, headers=headers)
+    assert answer.is_success, answer.text
+    await run_jobs(watched.resources)
+
+
+async def test_a_source_that_takes_nothing_raises_nothing(watched: Watched, scratch_api: httpx.AsyncClient) -> None:
     await watched.beat()
-    async with tenant_session(watched.resources.get(Database), watched.tenant_id) as session:
-        await update_source(
-            session, source_id=watched.source.source.id, changes={"state": SourceState.PAUSED}, actor=ACTOR, now=EPOCH
-        )
+    await set_source(watched, scratch_api, "paused")
     await watched.pass_time(3601)
     assert await watched.alerts() == []
+
+
+@pytest.mark.parametrize("change", ["paused", "delete"])
+async def test_a_source_that_takes_nothing_any_more_leaves_no_alert_open(
+    watched: Watched, scratch_api: httpx.AsyncClient, change: str
+) -> None:
+    """Its sender is turned away from now on, so no beat could ever end it."""
+    await watched.beat()
+    await watched.pass_time(3601)
+    assert await watched.alerts() == [FIRING]
+    await set_source(watched, scratch_api, change)
+    assert await watched.alerts() == [RESOLVED]
+
+
+@pytest.mark.parametrize("was", ["up", "late"])
+async def test_a_source_that_is_resumed_is_watched_at_once_and_gives_each_another_turn(
+    watched: Watched, scratch_api: httpx.AsyncClient, was: str
+) -> None:
+    """Who fell silent during the pause must be missed, whether or not it is ever heard of again (I5)."""
+    await watched.beat()
+    if was == "late":
+        await watched.pass_time(3601)
+    await set_source(watched, scratch_api, "paused")
+    await watched.pass_time(3605)
+    await set_source(watched, scratch_api, "active")
+    assert await watched.state() == "up"
+    assert FIRING not in await watched.alerts()
+    # Said again, it must not postpone anything.
+    await watched.pass_time(3000)
+    await set_source(watched, scratch_api, "active")
+    await watched.pass_time(601)
+    assert await watched.state() == "late"
 
 
 async def test_deleting_it_ends_its_alert(watched: Watched) -> None:

@@ -59,8 +59,14 @@ def test_an_alert_is_never_opened_and_ended_at_once(
     if verdict.missed or verdict.failed:
         assert active
         assert state in (HeartbeatState.UP, HeartbeatState.FAILED)
-    if state in (HeartbeatState.NEW, HeartbeatState.LATE) and active:
+    if active and (state is HeartbeatState.NEW or (state is HeartbeatState.LATE and known)):
         assert verdict == Verdict(), "only a beat brings these on"
+
+
+@pytest.mark.parametrize("state", [HeartbeatState.UP, HeartbeatState.LATE])
+def test_what_was_watched_before_its_source_rested_gets_another_turn(state: HeartbeatState) -> None:
+    verdict = judge(state, None, alerted=False, active=True, now=DEADLINE, outage_s=OUTAGE_S, period_s=PERIOD_S)
+    assert verdict == Verdict(another_turn=True, look_again_at=DEADLINE + timedelta(seconds=PERIOD_S))
 
 
 @pytest.mark.parametrize(
