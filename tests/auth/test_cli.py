@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from app.auth.deps import TokenLookup
 from app.cli import tenants, tokens
 from app.core.ids import new_id
 from app.core.resources import Resources
 from app.settings import Settings
+from tests.fixtures.commands import put_in_environment, run_command
 
 
 @pytest.fixture
 def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process's settings as its environment has them."""
-    for name, value in {
-        "TOCSIN_DATABASE__APP_URL": settings.database.app_url.get_secret_value(),
-        "TOCSIN_DATABASE__SYSTEM_URL": settings.database.system_url.get_secret_value(),
-        "TOCSIN_SECURITY__TOKEN_PEPPER": settings.security.token_pepper.get_secret_value(),
-        "COLUMNS": "300",
-    }.items():
-        monkeypatch.setenv(name, value)
+    put_in_environment(monkeypatch, settings)
 
 
 async def run(part: Any, *words: str) -> tuple[int, str]:
-    # On a thread: a command runs its own event loop.
-    result = await asyncio.to_thread(CliRunner().invoke, part.app, list(words))
-    return result.exit_code, result.output
+    return await run_command(part.app, *words)
 
 
 async def ok(part: Any, *words: str) -> str:

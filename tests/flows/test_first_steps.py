@@ -11,16 +11,15 @@ import json
 import os
 import re
 import sys
-import time
 from dataclasses import dataclass
 
 import pytest
 
 from app.db.migrate import ROOT
+from tests.fixtures.commands import variables
 from tests.fixtures.stack import ProcessStack
 from tests.flows.conftest import FlowTenant
 
-TWO_MINUTES_S = 120.0
 # A form and a text among them: their curl lines are not JSON.
 KINDS = ["alertmanager", "generic", "github", "uptimerobot", "email"]
 
@@ -51,15 +50,10 @@ class Shell:
 
 
 def shell_on(stack: ProcessStack, flow: FlowTenant) -> Shell:
-    database, security = stack.settings.database, stack.settings.security
-    keys = ",".join(f'"{key.get_secret_value()}"' for key in security.encryption_keys)
     return Shell(
         {
             **{name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")},
-            "TOCSIN_DATABASE__APP_URL": database.app_url.get_secret_value(),
-            "TOCSIN_DATABASE__SYSTEM_URL": database.system_url.get_secret_value(),
-            "TOCSIN_SECURITY__ENCRYPTION_KEYS": f"[{keys}]",
-            "TOCSIN_SECURITY__TOKEN_PEPPER": security.token_pepper.get_secret_value(),
+            **variables(stack.settings),
             "TOCSIN_INGEST__PUBLIC_URL": stack.api_url,
             "TOCSIN_TENANT": str(flow.tenant_id),
             "COLUMNS": "200",
@@ -73,10 +67,9 @@ def shell(stack: ProcessStack, flow: FlowTenant) -> Shell:
 
 
 @pytest.mark.timeout(300)
-async def test_from_nothing_to_the_first_incident_in_two_minutes(shell: Shell) -> None:
+async def test_from_nothing_to_the_first_incident_with_nothing_but_what_is_printed(shell: Shell) -> None:
     numbers: dict[str, str] = {}
     for kind in KINDS:
-        began = time.monotonic()
         code, shown, err = await shell.tocsin("sources", "add", kind)
         assert code == 0, f"{kind}: {err}"
         assert "At the sender: " in shown, f"{kind} says nothing about where the secret goes"
@@ -89,7 +82,6 @@ async def test_from_nothing_to_the_first_incident_in_two_minutes(shell: Shell) -
         number = re.search(r"incident #(\d+)", tree)
         assert number is not None, f"{kind}: {tree}"
         numbers[kind] = number.group(1)
-        assert time.monotonic() - began < TWO_MINUTES_S, f"{kind} took too long"
     code, listed, _ = await shell.tocsin("incidents", "list", "--json")
     assert code == 0
     shown_by_list = {found["source_kind"]: str(found["number"]) for found in map(json.loads, listed.splitlines())}

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.core.ids import TenantId
 from app.core.resources import Resources
 from app.settings import Settings
 from tests.factories.ingest import Sender, make_sender
+from tests.fixtures.commands import put_in_environment
 
 
 def without_memory(resources: Resources) -> None:
@@ -16,6 +18,12 @@ def without_memory(resources: Resources) -> None:
     settings = resources.get(Settings)
     ingest = settings.ingest.model_copy(update={"source_cache_ttl_s": 0.0, "unknown_cache_ttl_s": 0.0})
     resources.provide(Settings, settings.model_copy(update={"ingest": ingest}))
+
+
+@pytest.fixture
+def environment(settings: Settings, tenant_id: TenantId, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an operator of the tenant has set before they type a command."""
+    put_in_environment(monkeypatch, settings, TOCSIN_TENANT=str(tenant_id))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ import httpx
 import orjson
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
 from app.cli.sources import app as sources
 from app.core.ids import TenantId
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
+from tests.fixtures.commands import run_command
 from tests.ingest.test_endpoints import Tokens, auth
 
 SETTINGS = {
@@ -108,9 +108,7 @@ async def test_every_kind_can_be_tried(api: httpx.AsyncClient, tokens: Tokens, k
     assert said[kind] == expected[kind]
 
 
-async def run(*words: str, stdin: str = "") -> tuple[int, str]:
-    result = await asyncio.to_thread(CliRunner().invoke, sources, list(words), input=stdin, env={"COLUMNS": "200"})
-    return result.exit_code, result.output
+run = partial(run_command, sources)
 
 
 async def test_by_command_from_files(tmp_path: Path) -> None:

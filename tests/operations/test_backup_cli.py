@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from app.cli.backup import app, restore_app
 from app.core.resources import Resources
 from app.settings import Settings
+from tests.fixtures.commands import run_command
 from tests.fixtures.database import PostgresServer
 from tests.operations.backups import Filled, empty_target, fill
 
@@ -43,9 +42,7 @@ async def target(postgres: PostgresServer) -> AsyncIterator[str]:
 
 
 async def run(*words: str, of: typer.Typer = app, answer: str = "") -> tuple[int, str]:
-    # On a thread: a command runs its own event loop.
-    result = await asyncio.to_thread(CliRunner().invoke, of, list(words), input=answer)
-    return result.exit_code, result.output
+    return await run_command(of, *words, stdin=answer)
 
 
 async def test_from_a_running_database_to_an_empty_one(

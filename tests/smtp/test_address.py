@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import smtplib
 from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from app.cli.sources import app as sources
 from app.core.ids import TenantId
 from app.core.resources import Resources
 from app.ingest.rules.mail import LOCAL_PART_MAX
 from app.settings import Settings
+from tests.fixtures.commands import put_in_environment, run_command
 from tests.ingest.test_endpoints import Tokens, auth
 from tests.smtp.conftest import Mailbox, mail
 
@@ -66,17 +65,10 @@ async def test_a_rotation_makes_a_new_address_and_ends_the_old_one(
 async def test_the_command_line_shows_it(
     settings: Settings, resources: Resources, tenant_id: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {
-        "TOCSIN_DATABASE__APP_URL": settings.database.app_url.get_secret_value(),
-        "TOCSIN_DATABASE__SYSTEM_URL": settings.database.system_url.get_secret_value(),
-        "TOCSIN_SECURITY__ENCRYPTION_KEYS": settings.security.encryption_keys[0].get_secret_value(),
-        "TOCSIN_TENANT": str(tenant_id),
-        "TOCSIN_SMTP__DOMAIN": "alerts.example.com",
-        "TOCSIN_SMTP__PUBLIC_PORT": "2526",
-    }.items():
-        monkeypatch.setenv(name, value)
-    result = await asyncio.to_thread(CliRunner().invoke, sources, ["add", "email", "by command"])
-    assert result.exit_code == 0, result.output
-    (line,) = [line for line in result.output.splitlines() if line.startswith("mail to ")]
+    smtp = {"TOCSIN_SMTP__DOMAIN": "alerts.example.com", "TOCSIN_SMTP__PUBLIC_PORT": "2526"}
+    put_in_environment(monkeypatch, settings, TOCSIN_TENANT=str(tenant_id), **smtp)
+    code, shown = await run_command(sources, "add", "email", "by command")
+    assert code == 0, shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("mail to ")]
     assert "@alerts.example.com" in line
     assert "(SMTP port 2526)" in line
