@@ -126,7 +126,7 @@ def replay(
     """Try deliveries again that came to nothing: single ones by id, or many by filter.
 
     Doubles nothing: what was applied before says nothing new. Exit status: 0 all were understood, 3 some came to nothing
-    again, 4 not through yet.
+    again, 4 not through yet, or cancelled.
     """
     if bool(delivery_id) == everything:
         raise fail("Say which: ids of deliveries, or --all with --source, --reason, --since or --until.")
@@ -136,6 +136,9 @@ def replay(
     ended = run_in_tenant(tenant, lambda begin: _replay_many(begin, source, reason, since, until, most, wait))
     if ended.state.value == "running":
         typer.echo(f"replay {ended.id} is running; 'tocsin deliveries replays' shows how far it is")
+        raise typer.Exit(4)
+    if ended.state.value == "cancelled":
+        typer.echo(f"replay {ended.id} was cancelled after {ended.taken} deliveries")
         raise typer.Exit(4)
     raise typer.Exit(3 if ended.failed_again else 0)
 

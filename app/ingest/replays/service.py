@@ -107,7 +107,7 @@ async def start_replay(session: TenantSession, *, request: ReplayRequest, actor:
 
 
 async def cancel_replay(session: TenantSession, *, replay_id: UUID, actor: Actor, now: datetime) -> ReplayView:
-    """This will stop a replay; what the intake has already is worked through.
+    """This will stop a replay; what the intake has already is worked through, and counted by the job that drives it.
 
     Raises:
         ReplayNotFound: Not there, or another tenant's.
@@ -145,14 +145,12 @@ async def list_replays(session: TenantSession, *, before: UUID | None, limit: in
 async def advance(session: TenantSession, *, replay_id: UUID, batch_size: int, now: datetime) -> Advanced:
     """This will settle the batch that was taken before and take the next one."""
     row = await repository.find_replay(session, replay_id=replay_id, lock=True)
-    if row is None or row.state != ReplayState.RUNNING.value:
+    if row is None:
         return Advanced()
-    if row.batch:
-        states = await repository.count_states(session, ids=row.batch)
-        if states.get(DeliveryState.ACCEPTED.value):
-            return Advanced(waits=True)
-        row.processed += states.get(DeliveryState.PROCESSED.value, 0)
-        row.failed_again += states.get(DeliveryState.REJECTED.value, 0) + states.get(DeliveryState.FAILED.value, 0)
+    if row.batch and not await _settle(session, row, now):
+        return Advanced(waits=True)
+    if row.state != ReplayState.RUNNING.value:
+        return Advanced()
     ids = (
         await repository.list_next(
             session,
@@ -172,6 +170,18 @@ async def advance(session: TenantSession, *, replay_id: UUID, batch_size: int, n
     row.cursor, row.taken = ids[-1], row.taken + len(ids)
     await session.flush()
     return Advanced(frozenset(await repository.put_back(session, ids=ids)), goes_on=True)
+
+
+async def _settle(session: TenantSession, row: ReplayRow, now: datetime) -> bool:
+    """This will count what became of the last batch, of a cancelled replay too; False where some of it still waits."""
+    states = await repository.count_states(session, ids=row.batch)
+    if states.get(DeliveryState.ACCEPTED.value):
+        return False
+    row.processed += states.get(DeliveryState.PROCESSED.value, 0)
+    row.failed_again += states.get(DeliveryState.REJECTED.value, 0) + states.get(DeliveryState.FAILED.value, 0)
+    row.batch, row.updated_at = [], now
+    await session.flush()
+    return True
 
 
 def _filter(row: ReplayRow) -> DeliveryFilter:
@@ -194,7 +204,7 @@ def _view(row: ReplayRow) -> ReplayView:
         taken=row.taken,
         processed=row.processed,
         failed_again=row.failed_again,
-        waiting=row.taken - row.processed - row.failed_again,
+        waiting=len(row.batch),
         started_by=row.started_by,
         created_at=row.created_at,
         updated_at=row.updated_at,

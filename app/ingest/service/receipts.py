@@ -35,11 +35,18 @@ class DeliveryNotFound(NotFound):
 
 
 class DeliveryNotReplayable(Conflict):
-    """Only a delivery that came to nothing can be tried again."""
+    """Only a delivery that came to nothing can be tried again.
+
+    What was processed has its alerts. Under the settings that it was read with it would say nothing new, and under others
+    it would page again, under another identity, for what somebody has seen to already.
+    """
 
     code = "delivery.not_replayable"
     title = "The delivery cannot be tried again"
-    hint = "Only deliveries in state rejected or failed can be tried again."
+    hint = (
+        "Only deliveries in state rejected or failed can be tried again. What other settings would make of a processed one"
+        " is shown by time travel ('tocsin sources try')."
+    )
 
 
 def receipt(row: DeliveryRow) -> ReceiptView:

@@ -12,12 +12,11 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from app.cli.environment import FILE, adopt, leave
 from app.settings import Settings
 from tests.factories.ingest import alert_body
-from tests.fixtures.commands import invoke, put_in_environment
 from tests.fixtures.wait import wait_until
 from tests.ingest.receipts.conftest import Scene
 
@@ -29,12 +28,22 @@ NEVER = "00000000-0000-7000-8000-000000000000"
 @pytest.fixture
 def typed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """The scene, with the settings of its processes in the environment."""
-    put_in_environment(monkeypatch, scene.resources.get(Settings), TOCSIN_TENANT=str(scene.tenant_id))
+    settings = scene.resources.get(Settings)
+    for name, value in {
+        "TOCSIN_DATABASE__APP_URL": settings.database.app_url.get_secret_value(),
+        "TOCSIN_DATABASE__SYSTEM_URL": settings.database.system_url.get_secret_value(),
+        "TOCSIN_SECURITY__ENCRYPTION_KEYS": settings.security.encryption_keys[0].get_secret_value(),
+        "TOCSIN_TENANT": str(scene.tenant_id),
+        "COLUMNS": "300",
+    }.items():
+        monkeypatch.setenv(name, value)
     return scene
 
 
 async def run(command: str, *words: str) -> Result:
-    return await invoke(import_module(f"app.cli.{command}").app, *words)
+    # On a thread: a command runs its own event loop.
+    app = import_module(f"app.cli.{command}").app
+    return await asyncio.to_thread(CliRunner().invoke, app, list(words))
 
 
 async def working(scene: Scene, command: Awaitable[T]) -> T:
@@ -111,8 +120,7 @@ async def test_who_waits_for_a_replay_is_told_of_its_end_by_another(typed: Scene
         rows = await typed.run_sql("select cast(id as text) from replays where state = 'running'")
         return str(rows[0][0]) if rows else ""
 
-    await wait_until(running, what="the replay has begun")
-    replay_id = await running()
+    replay_id = await wait_until(running, what="the replay has begun")
     stopped = await run("deliveries", "cancel", replay_id)
     assert (stopped.exit_code, stopped.output) == (0, f"replay {replay_id} is cancelled after 0 deliveries\n")
     ended = await waiting

@@ -203,6 +203,58 @@ async def test_one_replay_runs_at_a_time_and_can_be_stopped(scene: Scene) -> Non
     assert (await scene.post("/v1/replays", {}, role=Role.RESPONDER)).status_code == 403
 
 
+async def test_what_the_intake_had_of_a_cancelled_replay_is_counted(scene: Scene) -> None:
+    settings = scene.resources.get(Settings)
+    small = settings.ingest.model_copy(update={"drain_batch_size": 2})
+    scene.resources.provide(Settings, settings.model_copy(update={"ingest": small}))
+    source = await scene.source(kind="generic", config={"items": "title", **MAPPED})
+    for number in range(5):
+        await scene.send(source, orjson.dumps({"check": {"name": f"disk {number}"}, "title": "no list"}))
+    await scene.work()
+    await scene.run_sql('update sources set config = \'{"title": "check.name"}\' where id = :id', id=source.source.id)
+    replay = (await scene.post("/v1/replays", {})).json()
+    await run_one(scene)
+    stopped = (await scene.post(f"/v1/replays/{replay['id']}/cancel")).json()
+    assert (stopped["state"], stopped["taken"], stopped["waiting"]) == ("cancelled", 2, 2)
+    for _ in range(5):
+        scene.clock.advance(timedelta(seconds=2 * PACE_S))
+        await scene.work()
+    ended = (await scene.get(f"/v1/replays/{replay['id']}")).json()
+    assert [ended[name] for name in ("state", "taken", "processed", "failed_again", "waiting")] == [
+        "cancelled",
+        2,
+        2,
+        0,
+        0,
+    ]
+    assert ended["finished_at"] == stopped["finished_at"]
+    assert await scene.run_sql("select count(*) from deliveries where state = 'rejected'") == [(3,)]
+    assert (
+        await scene.run_sql("select state from jobs where kind = 'ingest.replay_deliveries' and state <> 'succeeded'")
+        == []
+    )
+
+
+async def test_a_processed_delivery_is_not_run_again(scene: Scene) -> None:
+    """Not even under settings that would give its alert another identity: somebody has been paged for it."""
+    source = await scene.source(kind="generic", config=MAPPED)
+    done = await scene.send(source, orjson.dumps({"check": {"name": "disk"}, "other": "key"}))
+    await scene.work()
+    await scene.run_sql(
+        'update sources set config = \'{"title": "check.name", "dedup": ["other"]}\' where id = :id',
+        id=source.source.id,
+    )
+    refused = await scene.post(f"/v1/deliveries/{done}/replay")
+    assert (refused.status_code, refused.json()["code"]) == (409, "delivery.not_replayable")
+    assert refused.json()["detail"] == "the delivery is processed"
+    for states in (["processed"], ["failed", "processed"]):
+        many = await scene.post("/v1/replays", {"states": states})
+        assert (many.status_code, many.json()["code"]) == (422, "validation")
+    replay = (await scene.post("/v1/replays", {"source_id": str(source.source.id)})).json()
+    assert (await drive(scene, replay["id"]))["taken"] == 0
+    assert await scene.run_sql("select count(*) from alerts") == [(1,)]
+
+
 async def test_what_came_in_after_the_start_is_not_chased(scene: Scene) -> None:
     source = await scene.source()
     await scene.send(source, b"{")
