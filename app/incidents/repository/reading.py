@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Text, Uuid, any_, func, literal, select, text
 
 from app.db.tenancy import TenantSession
-from app.incidents.models import FIRING, AlertRow, IncidentRow, TimelineRow
+from app.incidents.models import FIRING, AlertHeadRow, AlertRow, IncidentRow, TimelineRow
 from app.incidents.rules.states import AlertStatus, IncidentState, Severity
 
-# The conditions of partial indexes are written out: a prepared statement's generic plan could not match a parameter.
-# Batches write by plain SQL, so a row that the session has seen before may be old.
-_FRESH = {"populate_existing": True}
+_Row = TypeVar("_Row", AlertRow, IncidentRow)
+# The conditions of partial indexes (FIRING) are written out below: a generic plan could not match a parameter to them.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +51,13 @@ class AlertFilter:
 async def find_incident(session: TenantSession, *, incident_id: UUID) -> IncidentRow | None:
     """This will return the incident, or None."""
     query = select(IncidentRow).where(IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == incident_id)
-    return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+    return await _one(session, query)
 
 
 async def find_numbered(session: TenantSession, *, number: int) -> IncidentRow | None:
     """This will return the incident with the number that people use, or None."""
     query = select(IncidentRow).where(IncidentRow.tenant_id == session.tenant_id, IncidentRow.number == number)
-    return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+    return await _one(session, query)
 
 
 async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[IncidentRow]:
@@ -66,7 +65,7 @@ async def find_incidents(session: TenantSession, *, ids: Sequence[UUID]) -> Sequ
     query = select(IncidentRow).where(
         IncidentRow.tenant_id == session.tenant_id, IncidentRow.id == any_(literal(list(ids), ARRAY(Uuid)))
     )
-    return (await session.scalars(query.order_by(IncidentRow.id).execution_options(**_FRESH))).all()
+    return await _all(session, query.order_by(IncidentRow.id))
 
 
 async def list_incidents(
@@ -89,14 +88,44 @@ async def list_incidents(
         query = query.where(func.strpos(func.lower(IncidentRow.title), func.lower(wanted.title_contains)) > 0)
     if before is not None:
         query = query.where(IncidentRow.id < before)
-    query = query.order_by(IncidentRow.id.desc()).limit(limit)
-    return (await session.scalars(query.execution_options(**_FRESH))).all()
+    return await _all(session, query.order_by(IncidentRow.id.desc()).limit(limit))
 
 
 async def find_alert(session: TenantSession, *, alert_id: UUID) -> AlertRow | None:
     """This will return the alert, or None."""
     query = select(AlertRow).where(AlertRow.tenant_id == session.tenant_id, AlertRow.id == alert_id)
-    return (await session.scalars(query.execution_options(**_FRESH))).one_or_none()
+    return await _one(session, query)
+
+
+async def find_alert_of_key(session: TenantSession, *, source_id: UUID, dedup_key: str) -> AlertRow | None:
+    """This will return the newest episode of the key, as it is stored, or None."""
+    query = (
+        select(AlertRow)
+        .join(AlertHeadRow, (AlertHeadRow.tenant_id == AlertRow.tenant_id) & (AlertHeadRow.alert_id == AlertRow.id))
+        .where(
+            AlertHeadRow.tenant_id == session.tenant_id,
+            AlertHeadRow.source_id == source_id,
+            AlertHeadRow.dedup_key == dedup_key,
+        )
+    )
+    return await _one(session, query)
+
+
+async def find_alert_of_number(session: TenantSession, *, source_id: UUID, number: int) -> AlertRow | None:
+    """This will return the first alert of the source's incident with this number, or None."""
+    query = (
+        select(AlertRow)
+        .join(IncidentRow, (IncidentRow.tenant_id == AlertRow.tenant_id) & (IncidentRow.id == AlertRow.incident_id))
+        .where(
+            IncidentRow.tenant_id == session.tenant_id,
+            IncidentRow.number == number,
+            IncidentRow.source_id == source_id,
+            AlertRow.source_id == source_id,
+        )
+        .order_by(AlertRow.id)
+        .limit(1)
+    )
+    return await _one(session, query)
 
 
 async def find_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> Sequence[AlertRow]:
@@ -104,7 +133,7 @@ async def find_alerts(session: TenantSession, *, ids: Sequence[UUID]) -> Sequenc
     query = select(AlertRow).where(
         AlertRow.tenant_id == session.tenant_id, AlertRow.id == any_(literal(list(ids), ARRAY(Uuid)))
     )
-    return (await session.scalars(query.order_by(AlertRow.id).execution_options(**_FRESH))).all()
+    return await _all(session, query.order_by(AlertRow.id))
 
 
 async def list_alerts(
@@ -122,8 +151,7 @@ async def list_alerts(
         query = query.where(AlertRow.dedup_key == wanted.dedup_key)
     if before is not None:
         query = query.where(AlertRow.id < before)
-    query = query.order_by(AlertRow.id.desc()).limit(limit)
-    return (await session.scalars(query.execution_options(**_FRESH))).all()
+    return await _all(session, query.order_by(AlertRow.id.desc()).limit(limit))
 
 
 async def list_timeline(
@@ -189,3 +217,12 @@ async def find_next_expiry(session: TenantSession, *, source_id: UUID) -> dateti
 
 def _among(query: Select[Any], column: Any, values: Sequence[str]) -> Select[Any]:
     return query.where(column == any_(literal(list(values), ARRAY(Text)))) if values else query
+
+
+# Batches write by plain SQL, so a row that the session has seen before may be old: both read it anew.
+async def _one(session: TenantSession, query: Select[_Row]) -> _Row | None:
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def _all(session: TenantSession, query: Select[_Row]) -> Sequence[_Row]:
+    return (await session.scalars(query.execution_options(populate_existing=True))).all()

@@ -153,37 +153,23 @@ class Correlation:
 
     def _incident_for(self, world: World, signal: Signal) -> tuple[Incident, str]:
         standing = self._standing(world, signal)
-        group = ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
-        why = f"no incident of the group {group} is open" if group else "no incident of this alert is open"
         if standing is not None:
             return standing
         flood = world.flood_for(signal.severity)
         if flood is not None:
             return self._collapse(world, signal, flood)
         world.room.open_one()
-        incident = self._open(world, signal)
-        summary = f"Incident opened by {signal.title!r} from {self.source_name}"
-        data = {"group": dict(signal.group_labels), "severity": signal.severity.value}
-        world.note(Note(incident_id=incident.id, kind="incident.opened", summary=summary, reason=why, data=data))
-        return incident, why
+        group = _group_words(signal)
+        why = f"no incident of the group {group} is open" if group else "no incident of this alert is open"
+        by = f"{signal.title!r} from {self.source_name}"
+        return self._open(world, signal, by=by, why=why), why
 
     def _collapse(self, world: World, signal: Signal, group: str) -> tuple[Incident, str]:
         """The incident of the storm that takes the signal in, opened where there is none."""
         why = why_flood(self.storm, group=group, source_name=self.source_name)
         member = flooding(signal, self.source_name, group=group)
         standing = self._standing(world, member)
-        incident = standing[0] if standing is not None else self._open(world, member)
-        if standing is None:
-            data: dict[str, object] = {"group": {}, "severity": signal.severity.value}
-            world.note(
-                Note(
-                    incident_id=incident.id,
-                    kind="incident.opened",
-                    summary=f"Incident opened by {member.title!r}",
-                    reason=why,
-                    data=data,
-                )
-            )
+        incident = standing[0] if standing is not None else self._open(world, member, by=repr(member.title), why=why)
         rage(world, incident, group=group, why=why, now=world.now or signal.received_at)
         return incident, why
 
@@ -191,8 +177,8 @@ class Correlation:
         """The incident that the signal's group has, open or worth reopening."""
         known = world.groups.get(signal.group_key)
         incident = world.incidents[known] if known else None
-        group = ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
         if incident is not None and incident.is_open:
+            group = _group_words(signal)
             if incident.is_new and incident.id not in world.storms:
                 _widen(incident, signal)
             return incident, f"the open incident of the group {group}" if group else "its incident is open"
@@ -212,7 +198,7 @@ class Correlation:
             return False
         return signal.at - incident.resolved_at <= self.reopen_window
 
-    def _open(self, world: World, signal: Signal) -> Incident:
+    def _open(self, world: World, signal: Signal, *, by: str, why: str) -> Incident:
         incident = Incident(
             id=self.new_id(),
             state=IncidentState.OPEN,
@@ -232,6 +218,9 @@ class Correlation:
         world.incidents[incident.id] = incident
         world.groups[signal.group_key] = incident.id
         world.changed_groups.add(signal.group_key)
+        data = {"group": dict(signal.group_labels), "severity": signal.severity.value}
+        summary = f"Incident opened by {by}"
+        world.note(Note(incident_id=incident.id, kind="incident.opened", summary=summary, reason=why, data=data))
         return incident
 
     def _episode(self, incident: Incident, signal: Signal) -> Alert:
@@ -289,6 +278,10 @@ def _verdict(alert: Alert | None, outcome: AlertOutcome, reason: str) -> Verdict
 
 def _at(head: Head) -> datetime | None:
     return head.order[0] if head.order else None
+
+
+def _group_words(signal: Signal) -> str:
+    return ", ".join(f"{name}={value}" for name, value in signal.group_labels.items())
 
 
 def _minutes(window: timedelta) -> str:

@@ -117,10 +117,9 @@ class _Stage:
 
     def end(self) -> Rehearsal:
         """The world as it is now."""
-        alerts = [_alert(alert) for alert in self._alerts.values()]
         return Rehearsal(
             events=self._events,
-            alerts=alerts,
+            alerts=[_alert(alert) for alert in self._alerts.values()],
             incidents=[_incident(incident) for incident in self._world.incidents.values()],
         )
 

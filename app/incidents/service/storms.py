@@ -89,7 +89,7 @@ async def load_storms(session: TenantSession, incidents: Iterable[Incident]) -> 
 async def store_storms(session: TenantSession, world: World, *, source_id: UUID) -> None:
     """This will write the world's storms; ended ones first, as one of a source goes on at a time."""
     rows = [
-        (storm, storm_row(storm, world.incidents[storm.incident_id].open_alerts, source_id))
+        (storm, _storm_row(storm, world.incidents[storm.incident_id].open_alerts, source_id))
         for storm in world.storms.values()
     ]
     await repository.update_storms(session, [row for storm, row in rows if not storm.is_new and not storm.is_active])
@@ -172,8 +172,7 @@ async def get_storm(session: TenantSession, *, incident_id: IncidentId) -> Storm
     )
 
 
-def storm_row(storm: Storm, firing: Mapping[Severity, int], source_id: UUID) -> dict[str, Any]:
-    """This will return the storm's columns."""
+def _storm_row(storm: Storm, firing: Mapping[Severity, int], source_id: UUID) -> dict[str, Any]:
     return {
         "incident_id": storm.incident_id,
         "source_id": source_id if storm.group == FLOOD_GROUP else None,
