@@ -7,24 +7,22 @@ then still waits for its commit, so nothing is taken that is not stored.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.errors import TocsinError, Unavailable
+from app.core.errors import TocsinError
 from app.core.ids import SourceId, TenantId
 from app.db.engine import Database
 from app.db.system import system_session
+from app.ingest.remembered import Remembered
 from app.ingest.rules.requests import HeaderFilter, secret_context, shard_of
 from app.ingest.sources import all_sources
 from app.net.keyring import KeyRing
@@ -32,8 +30,6 @@ from app.net.signing import CompiledProfile, Secret, Strength, load_secret, prof
 from app.settings.ingest import IngestSettings
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 PUBLIC_ID = re.compile(r"[0-9a-z]{26}")
 _FIND = text("select * from tocsin_private.find_source(:public_id)")
@@ -57,15 +53,12 @@ class KnownSource:
     id_headers: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Entry:
-    source: KnownSource | None
-    fresh_until: float
-    usable_until: float
-
-
 class KnownSources:
-    """Finds sources by the public id in the URL; ``None`` is remembered too, both in bounded number."""
+    """Finds sources by the public id in the URL.
+
+    Attributes:
+        peek: Returns a source that is known and fresh, without waiting.
+    """
 
     def __init__(
         self, *, database: Database, keyring: KeyRing, settings: IngestSettings, monotonic: Callable[[], float]
@@ -73,16 +66,8 @@ class KnownSources:
         self._database = database
         self._keyring = keyring
         self._settings = settings
-        self._monotonic = monotonic
-        self._known: OrderedDict[str, _Entry] = OrderedDict()
-        self._unknown: OrderedDict[str, float] = OrderedDict()
-        self._looking: dict[str, asyncio.Task[KnownSource | None]] = {}
-        self._slots = asyncio.Semaphore(settings.lookups_at_once)
-
-    def peek(self, public_id: str) -> KnownSource | None:
-        """This will return a source that is known and fresh, without waiting; the hot path."""
-        entry = self._known.get(public_id)
-        return entry.source if entry is not None and entry.fresh_until > self._monotonic() else None
+        self.memory = Remembered(self._look, settings=settings, ticks=monotonic)
+        self.peek = self.memory.peek
 
     async def find(self, public_id: str) -> KnownSource | None:
         """This will return the source, or None where there is none.
@@ -90,42 +75,12 @@ class KnownSources:
         Raises:
             Unavailable: It is not in memory and the database does not answer.
         """
-        now = self._monotonic()
-        if PUBLIC_ID.fullmatch(public_id) is None or self._unknown.get(public_id, 0.0) > now:
-            return None
-        task = self._looking.get(public_id)
-        if task is None:
-            task = self._looking[public_id] = asyncio.get_running_loop().create_task(self._look(public_id))
-            task.add_done_callback(lambda done: self._looked(public_id, done))
-        try:
-            # Shielded: one sender who hangs up must not fail the others that wait for the same source.
-            return await asyncio.wait_for(asyncio.shield(task), self._settings.commit_wait_s)
-        except (TimeoutError, Unavailable, SQLAlchemyError, OSError) as error:
-            entry = self._known.get(public_id)
-            if entry is not None and entry.usable_until > self._monotonic():
-                return entry.source
-            raise Unavailable("the source could not be looked up", retry_after_s=1) from error
-
-    def _looked(self, public_id: str, task: asyncio.Task[KnownSource | None]) -> None:
-        self._looking.pop(public_id, None)
-        if not task.cancelled():
-            task.exception()  # retrieved, also where everybody who waited has gone
+        return await self.memory.find(public_id) if PUBLIC_ID.fullmatch(public_id) is not None else None
 
     async def _look(self, public_id: str) -> KnownSource | None:
-        async with self._slots, system_session(self._database, reason="ingest.find_source") as session:
+        async with system_session(self._database, reason="ingest.find_source") as session:
             row = (await session.execute(_FIND, {"public_id": public_id})).one_or_none()
-        source = self._build(row) if row is not None else None
-        now = self._monotonic()
-        if source is None:
-            self._known.pop(public_id, None)
-            _remember(
-                self._unknown, public_id, now + self._settings.unknown_cache_ttl_s, self._settings.unknown_cache_size
-            )
-        else:
-            fresh_until = now + self._settings.source_cache_ttl_s
-            entry = _Entry(source, fresh_until, fresh_until + self._settings.source_cache_stale_s)
-            _remember(self._known, public_id, entry, self._settings.source_cache_size)
-        return source
+        return self._build(row) if row is not None else None
 
     def _build(self, row: Row[Any]) -> KnownSource | None:
         try:
@@ -203,10 +158,3 @@ def _id_headers(profile: CompiledProfile) -> tuple[str, ...]:
     """Which headers a sender of the profile names its deliveries in."""
     spec = profile.profile.delivery_id
     return (spec.header, *spec.aliases) if spec is not None and spec.header is not None else ()
-
-
-def _remember(memory: OrderedDict[str, T], key: str, value: T, limit: int) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    while len(memory) > limit:
-        memory.popitem(last=False)

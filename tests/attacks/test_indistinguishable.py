@@ -241,13 +241,13 @@ def test_known_and_unknown_ids_are_remembered_equally_long() -> None:
 async def test_an_unknown_and_a_known_id_cost_one_look_up_each(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     sources = target.application._ingest.sources
-    real = sources._look
+    real = sources.memory._look
 
     async def look(public_id: str) -> Any:
         looked.append(public_id)
         return await real(public_id)
 
-    monkeypatch.setattr(sources, "_look", look)
+    monkeypatch.setattr(sources.memory, "_look", look)
     for path in (target.source.url_path, NOBODYS):
         assert (await target.post(b"{}", [JSON], path=path)).status_code == 401
     assert len(looked) == 2

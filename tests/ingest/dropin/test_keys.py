@@ -113,7 +113,7 @@ async def test_what_is_remembered_has_bounds(resources: Resources, tenant_id: Te
         await keys.find(made.secret or "")
         await keys.find(new_routing_key())
         await keys.find(new_routing_key())
-    assert (len(keys._known), len(keys._unknown)) == (2, 3)
+    assert (len(keys.memory._known), len(keys.memory._unknown)) == (2, 3)
 
 
 async def test_strangers_keys_push_no_known_one_out(resources: Resources, events: CreatedSource) -> None:
@@ -122,7 +122,7 @@ async def test_strangers_keys_push_no_known_one_out(resources: Resources, events
     await keys.find(events.secret or "")
     for _ in range(3):
         await keys.find(new_routing_key())
-    assert len(keys._known) == 1
+    assert len(keys.memory._known) == 1
 
 
 async def test_while_the_database_is_silent_known_keys_count_on_and_others_are_put_off(
@@ -135,7 +135,7 @@ async def test_while_the_database_is_silent_known_keys_count_on_and_others_are_p
     async def silent(lookup: bytes) -> str | None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(keys, "_look", silent)
+    monkeypatch.setattr(keys.memory, "_look", silent)
     assert events.url_path == f"/in/{await keys.find(events.secret or '')}"
     with pytest.raises(Unavailable):
         await keys.find(new_routing_key())
