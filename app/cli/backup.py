@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from app.cli.tables import listing, show_table
 
 if TYPE_CHECKING:
     from app.operations.backup.checking import Report
@@ -124,14 +125,14 @@ def list_backups(
     """List the finished backups of a folder, newest first."""
     from app.operations.backup import making
 
-    table = Table("taken at", "file", "MB", "tenants", "rows", "schema", "Tocsin")
+    table = listing("file", "taken at", "MB", "tenants", "rows", "schema", "Tocsin")
     for manifest, dump in making.list_backups(folder):
         contents = manifest.contents
         size = f"{manifest.size_bytes / 1e6:.1f}"
         when = f"{manifest.taken_at:%Y-%m-%d %H:%M:%S}Z"
         counts = (str(contents.tenants), str(contents.rows), contents.revision)
-        table.add_row(when, dump.name, size, *counts, manifest.tocsin_version)
-    Console().print(table)
+        table.add_row(dump.name, when, size, *counts, manifest.tocsin_version)
+    show_table(table)
 
 
 @restore_app.command()

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.receipts import resolve
+from app.cli.tables import listing, show_table
 from app.cli.transactions import Begin, fail, run_in_tenant, safe
 from app.db.tenancy import TenantSession
 
@@ -66,15 +66,12 @@ def list_deliveries(
         wanted = DeliveryFilter(
             states=tuple(states), source_id=source, reason=reason, since=_utc(since), until=_utc(until)
         )
-        table = Table()
-        table.add_column("id", no_wrap=True)
-        for name in ("came in", "state", "reason", "bytes", "sender's id"):
-            table.add_column(name)
+        table = listing("id", "came in", "state", "bytes", "sender's id", "reason")
         for row in await list_receipts(session, wanted=wanted, limit=limit):
             why = f"{row.reason}: {safe(row.detail)[:80]}" if row.detail else row.reason
             came, theirs = f"{row.received_at:%m-%d %H:%M:%S}", _plain(safe(row.external_id or ""))
-            table.add_row(str(row.id), came, row.state.value, _plain(why), str(row.size_bytes), theirs)
-        Console().print(table)
+            table.add_row(str(row.id), came, row.state.value, str(row.size_bytes), theirs, _plain(why))
+        show_table(table)
 
     in_tenant(tenant, work)
 
@@ -149,12 +146,12 @@ def replays(tenant: Tenant, limit: Annotated[int, typer.Option(min=1, max=200)] 
     from app.ingest.replays.service import list_replays
 
     async def work(session: TenantSession) -> None:
-        table = Table("id", "state", "taken", "understood", "again nothing", "waiting", "started", "by")
+        table = listing("id", "state", "taken", "understood", "again nothing", "waiting", "started", "by")
         for row in await list_replays(session, before=None, limit=limit):
             started = row.created_at.isoformat(timespec="seconds")
             numbers = [str(count) for count in (row.taken, row.processed, row.failed_again, row.waiting)]
             table.add_row(str(row.id), row.state.value, *numbers, started, _plain(row.started_by))
-        Console().print(table)
+        show_table(table)
 
     in_tenant(tenant, work)
 
@@ -205,16 +202,15 @@ async def _replay_many(
     async with begin() as session:
         replay = await start_replay(session, request=request, actor=ACTOR, now=now())
         await drive(session, replay_id=replay.id)
-    shown = -1
+    shown: tuple[int, ...] = ()
     while wait and replay.state.value == "running":
         await asyncio.sleep(0.5)
         async with begin() as session:
             replay = await get_replay(session, replay_id=replay.id)
-        if replay.taken != shown:
-            shown = replay.taken
-            typer.echo(
-                f"{replay.taken} taken, {replay.processed} understood, {replay.failed_again} came to nothing again"
-            )
+        so_far = (replay.taken, replay.processed, replay.failed_again)
+        if so_far != shown:
+            shown = so_far
+            typer.echo("{} taken, {} understood, {} came to nothing again".format(*so_far))
     return replay
 
 

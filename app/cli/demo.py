@@ -10,7 +10,7 @@ import typer
 from app.cli.up import DEFAULT_PORT, DataDir, Port, run
 from app.embedded.folder import DEFAULT
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -11,13 +11,14 @@ from uuid import UUID
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app.cli.jobs import ACTOR, Tenant, now
 from app.cli.profile_files import ProfileFile, given_profile
+from app.cli.tables import listing, show_table
 from app.cli.transactions import Begin, fail, run_in_tenant, safe
 
 if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
     from app.ingest.contract import AlertSource
     from app.ingest.receipts.schemas import ReceiptEffects
     from app.ingest.service import CreatedSource
@@ -42,12 +43,12 @@ def kinds(
         _show_kind(kind_named(kind))
         return
     wanted = search.lower()
-    table = Table("kind", "sender", "proves itself by")
-    table.add_column("set-up", no_wrap=True, overflow="ellipsis")
+    table = listing("kind", "sender", "proves itself by")
     for slug, source in sorted(all_sources().items()):
         if wanted in slug or wanted in source.title.lower():
-            table.add_row(slug, source.title, source.profile, _first_sentence(source.setup))
-    Console().print(table)
+            table.add_row(slug, escape(source.title), source.profile)
+    show_table(table)
+    typer.echo("'tocsin sources kinds <kind>' shows one with its set-up and settings.")
 
 
 def add(
@@ -56,7 +57,7 @@ def add(
         str | None, typer.Argument(help="Which sender ('tocsin sources kinds'); asked for if left out.")
     ] = None,
     name: Annotated[
-        str | None, typer.Argument(help="Unique within the tenant; the sender's own name by default.")
+        str | None, typer.Argument(help="Unique within the tenant; the sender's own by default, numbered.")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Signature profile; the kind's own by default.")] = None,
     profile_file: ProfileFile = None,
@@ -64,7 +65,7 @@ def add(
         str | None,
         typer.Option(envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
     ] = None,
-    config: Annotated[str, typer.Option(help="Settings of the kind, as JSON.")] = "{}",
+    config: Annotated[str, typer.Option(help="Settings of the kind, as JSON or @file.")] = "{}",
     group_by: Annotated[
         list[str] | None,
         typer.Option("--group-by", help="Label that makes one incident of several alerts; repeatable."),
@@ -77,9 +78,11 @@ def add(
 ) -> None:
     """Connect a sender: shows the URL, the secret, where they go, and a line that sends a first alert."""
     of_kind = kind_named(kind) if kind is not None else _ask_kind()
+    if name is None and kind is None:
+        name = _ask_name(of_kind)
     wanted = {
         "kind": of_kind.slug,
-        "name": name if name is not None else _ask_name(of_kind) if kind is None else of_kind.title,
+        "name": name,
         "profile": given_profile(profile, profile_file),
         "config": parse_config(config),
         "secret": secret,
@@ -100,6 +103,7 @@ async def _connect(
     from app.ingest import service
 
     async with begin() as session:
+        wanted["name"] = wanted["name"] or await _free_name(session, kind.title)
         created = await service.create_source(session, keyring=keyring(), actor=ACTOR, now=now(), **wanted)
     _print(created, kind, base, as_json=as_json, at=now())
     return await _send_and_follow(begin, created, base) if send_test else None
@@ -167,6 +171,17 @@ def _ask_kind() -> AlertSource:
 
 def _ask_name(kind: AlertSource) -> str:
     return str(typer.prompt("Name", default=kind.title))
+
+
+async def _free_name(session: TenantSession, title: str) -> str:
+    """The sender's own name, or with the first number that makes it unique."""
+    from itertools import count
+
+    from app.ingest import service
+
+    taken = {source.name for source in await service.list_sources(session, limit=1_000)}
+    numbered = (f"{title} {number}" for number in count(2))
+    return title if title not in taken else next(name for name in numbered if name not in taken)
 
 
 def _print(created: CreatedSource, kind: AlertSource, base: str, *, as_json: bool, at: datetime) -> None:
@@ -254,8 +269,3 @@ async def _send_and_follow(begin: Begin, created: CreatedSource, base: str) -> R
     receipt_id = UUID(answer.json()["receipt_id"])
     typer.echo(f"Test sent, receipt {receipt_id}.")
     return await settled(begin, receipt_id, timeout_s=FOLLOW_S)
-
-
-def _first_sentence(text: str) -> str:
-    head = text.partition(". ")[0]
-    return head if len(head) <= 90 else head[:89] + "…"

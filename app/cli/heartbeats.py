@@ -7,14 +7,16 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from app.cli.first_steps import public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant
+from app.cli.tables import listing, show_table
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import Severity
 
-app = typer.Typer(help="Expect to hear of something; a missed beat opens an alert.", no_args_is_help=True)
+app = typer.Typer(
+    help="Expect to hear of something; a missed beat opens an alert.", no_args_is_help=True, add_completion=False
+)
 
 HeartbeatId = Annotated[UUID, typer.Argument(help="The heartbeat's id.")]
 
@@ -23,7 +25,7 @@ HeartbeatId = Annotated[UUID, typer.Argument(help="The heartbeat's id.")]
 def create(
     tenant: Tenant,
     source_id: Annotated[UUID, typer.Argument(help="The source whose secret authenticates the beats.")],
-    name: Annotated[str, typer.Argument(help="Lower case letters, digits, dot, dash; unique within the source.")],
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, dot, - and _; unique within the source.")],
     interval_s: Annotated[int, typer.Option("--every-s", min=1, help="Seconds between two beats.")],
     grace_s: Annotated[int, typer.Option(min=0, help="Seconds by which a beat may be late.")] = 0,
     severity: Annotated[Severity, typer.Option(help="Of the alert that a missed beat opens.")] = Severity.P1,
@@ -48,12 +50,9 @@ def create(
         made = await service.create_heartbeat(
             session, wanted, most=settings.heartbeats_max, actor=ACTOR, now=datetime.now(UTC)
         )
-        console = Console()
-        console.print(f"Heartbeat {made.name} ({made.id})")
-        console.print(f"Report to [bold]{settings.public_url.rstrip('/')}{made.url_path}[/bold] after each run,")
-        console.print(
-            "authenticated as the source is; add /fail to report a failure. Any body will do.", soft_wrap=True
-        )
+        typer.echo(f"Heartbeat {made.name}, id {made.id}.\n")
+        typer.echo(f"report to  {public_url(None)}{made.url_path}")
+        typer.echo("\nGET or POST it after each run, authenticated as the source is; add /fail to report a failure.")
 
     in_tenant(tenant, work)
 
@@ -64,7 +63,7 @@ def list_heartbeats(tenant: Tenant, limit: Annotated[int, typer.Option(min=1, ma
     from app.ingest.heartbeats import service
 
     async def work(session: TenantSession) -> None:
-        table = Table("id", "name", "state", "every", "last beat", "deadline", "beats")
+        table = listing("id", "name", "state", "every", "last beat", "deadline", "beats")
         for row in await service.list_heartbeats(session, source_id=None, before=None, limit=limit):
             table.add_row(
                 str(row.id),
@@ -75,7 +74,7 @@ def list_heartbeats(tenant: Tenant, limit: Annotated[int, typer.Option(min=1, ma
                 _shown(row.deadline_at),
                 str(row.beats),
             )
-        Console().print(table)
+        show_table(table)
 
     in_tenant(tenant, work)
 
@@ -99,7 +98,7 @@ def delete(tenant: Tenant, heartbeat_id: HeartbeatId) -> None:
 
     async def work(session: TenantSession) -> None:
         await service.delete_heartbeat(session, heartbeat_id=heartbeat_id, actor=ACTOR, now=datetime.now(UTC))
-        Console().print("Deleted.")
+        typer.echo("Deleted.")
 
     in_tenant(tenant, work)
 
@@ -118,7 +117,7 @@ def _set_paused(tenant: UUID, heartbeat_id: UUID, *, paused: bool) -> None:
             now=datetime.now(UTC),
         )
         await settle_soon(session, heartbeat_id=heartbeat_id)
-        Console().print(f"{changed.name} is {changed.state.value}.")
+        typer.echo(f"{changed.name} is {changed.state.value}.")
 
     in_tenant(tenant, work)
 

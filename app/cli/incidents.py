@@ -8,9 +8,9 @@ from uuid import UUID
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app.cli.jobs import Tenant, in_tenant
+from app.cli.tables import listing, show_table
 from app.cli.transactions import fail, safe
 from app.db.tenancy import TenantSession
 from app.incidents.rules.states import OPEN_STATES, IncidentState, Severity
@@ -43,18 +43,20 @@ def list_incidents(
             for incident in found:
                 typer.echo(incident.model_dump_json())
             return
-        table = Table("#", "severity", "state", "title", "from")
-        table.add_column("opened", no_wrap=True)
+        table = listing("#", "opened", "severity", "state", "from", "title")
         for incident in found:
             table.add_row(
                 str(incident.number),
+                f"{incident.created_at:%Y-%m-%d %H:%M}",
                 incident.severity.value,
                 incident.state.value,
-                escape(safe(incident.title)),
                 escape(safe(incident.source_name)),
-                f"{incident.created_at:%Y-%m-%d %H:%M}",
+                escape(safe(incident.title)),
             )
-        Console().print(table if found else "No incident is open." if not everything and not state else "No incident.")
+        if found:
+            show_table(table)
+        else:
+            typer.echo("No incident." if everything or state else "No incident is open.")
 
     in_tenant(tenant, work)
 

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from app.cli.tables import listing, show_table
 from app.core.actor import Actor, ActorKind
 from app.core.jobs import JobState, Queue
 from app.db.tenancy import TenantSession
@@ -63,12 +63,12 @@ def list_jobs(
 
     async def work(session: TenantSession) -> None:
         rows = await service.list_jobs(session, states=state or [], kind=None, queue=None, before=None, limit=limit)
-        table = Table("id", "kind", "queue", "state", "attempt", "due", "error")
+        table = listing("id", "kind", "queue", "state", "attempt", "due", "error")
         for row in rows:
             attempt = f"{row.attempt}/{row.max_attempts}"
             due = row.run_at.isoformat(timespec="seconds")
             table.add_row(str(row.id), row.kind, row.queue, row.state, attempt, due, (row.error or "")[:60])
-        Console().print(table)
+        show_table(table)
 
     in_tenant(tenant, work)
 

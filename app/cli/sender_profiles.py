@@ -16,6 +16,7 @@ from rich.table import Table
 from app.cli.first_steps import keyring, public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.profile_files import given_profile, read_document
+from app.cli.tables import listing, show_table
 from app.cli.transactions import fail, safe
 from app.db.tenancy import TenantSession
 
@@ -40,15 +41,18 @@ def list_profiles(
     """List the shipped profiles, the strongest first."""
     from app.ingest.verification import service
 
-    table = Table("profile", "strength", "kind", "senders")
+    table = listing("profile", "strength", "kind", "senders")
     for profile in service.list_profiles(sender=sender):
         senders = ", ".join(each.name for each in profile.senders)
         table.add_row(profile.slug, profile.strength, profile.kind, escape(senders))
-    Console().print(table)
+    show_table(table)
 
 
 @app.command()
-def show(slug: Annotated[str, typer.Argument(help="Of a shipped profile.")]) -> None:
+def show(
+    slug: Annotated[str, typer.Argument(help="Of a shipped profile.")],
+    vectors: Annotated[bool, typer.Option("--vectors", help="With its test vectors, which may be long.")] = False,
+) -> None:
     """Show what a profile expects, what to do at each sender, and its document."""
     import orjson
     import yaml
@@ -68,7 +72,10 @@ def show(slug: Annotated[str, typer.Argument(help="Of a shipped profile.")]) -> 
     for sender in profile.senders:
         typer.echo(f"set-up     {sender.name}: {sender.setup}")
     # By way of JSON: YAML would write tuples and enums as objects of Python's.
-    typer.echo(yaml.safe_dump(orjson.loads(orjson.dumps(profile.document)), sort_keys=False, allow_unicode=True))
+    document = orjson.loads(orjson.dumps(profile.document))
+    if not vectors:
+        document.pop("vectors", None)
+    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 @app.command()

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app.cli.first_steps import add, keyring, kinds, parse_config, public_url, show_address
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
@@ -17,6 +15,7 @@ from app.cli.previews import preview
 from app.cli.profile_files import ProfileFile, given_profile
 from app.cli.sender_profiles import app as profiles_app
 from app.cli.sender_profiles import refusals
+from app.cli.tables import listing, show_table
 from app.cli.transactions import safe
 from app.cli.trials import try_candidate
 from app.db.tenancy import TenantSession
@@ -80,18 +79,18 @@ def list_sources(tenant: Tenant, limit: Annotated[int, typer.Option(min=1, max=2
     from app.ingest import service
 
     async def work(session: TenantSession) -> None:
-        table = Table("id", "kind", "name", "profile", "strength", "state", "path")
+        table = listing("id", "name", "kind", "profile", "strength", "state", "path")
         for source in await service.list_sources(session, limit=limit):
             table.add_row(
                 str(source.id),
-                source.kind,
                 escape(safe(source.name)),
+                source.kind,
                 source.profile,
                 source.strength,
                 source.state.value,
                 source.url_path,
             )
-        Console().print(table)
+        show_table(table)
 
     in_tenant(tenant, work)
 

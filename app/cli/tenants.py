@@ -7,10 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.cli.jobs import ACTOR, in_tenant, now
+from app.cli.tables import listing, show_table
 from app.db.tenancy import TenantSession
 
 app = typer.Typer(help="Make, list, isolate and restore tenants.", no_args_is_help=True, add_completion=False)
@@ -61,10 +60,10 @@ def list_tenants(limit: Annotated[int, typer.Option(min=1, max=1000)] = 200) -> 
                 rows = await find(session, after=None, limit=limit)
         finally:
             await database.dispose()
-        table = Table("id", "slug", "name", "state", "created")
+        table = listing("id", "slug", "name", "state", "created")
         for row in rows:
             table.add_row(str(row.id), row.slug, row.name, row.state, row.created_at.isoformat(timespec="seconds"))
-        Console().print(table)
+        show_table(table)
 
     asyncio.run(run())
 

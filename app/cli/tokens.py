@@ -9,11 +9,10 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.auth.rules import Role
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.cli.tables import listing, show_table
 from app.db.system import SystemSession
 from app.db.tenancy import TenantSession
 
@@ -51,13 +50,13 @@ def list_tokens(tenant: Tenant) -> None:
     from app.auth.service import list_tokens as find
 
     async def work(session: TenantSession) -> None:
-        table = Table("id", "name", "role", "prefix", "expires", "revoked")
+        table = listing("id", "name", "role", "prefix", "expires", "revoked")
         for row in await find(session, before=None, limit=200):
             ends = [
                 moment.isoformat(timespec="seconds") if moment else "" for moment in (row.expires_at, row.revoked_at)
             ]
             table.add_row(str(row.id), row.name, row.role, row.prefix, *ends)
-        Console().print(table)
+        show_table(table)
 
     in_tenant(tenant, work)
 
@@ -94,11 +93,11 @@ def list_operators() -> None:
     """List platform operators' tokens, newest first; never their text."""
     from app.auth.service import list_operator_tokens
 
-    table = Table("id", "name", "created", "expires", "revoked")
+    table = listing("id", "name", "created", "expires", "revoked")
     for row in _as_system("cli.list_operator_tokens", lambda session: list_operator_tokens(session, limit=200)):
         moments = (row.created_at, row.expires_at, row.revoked_at)
         table.add_row(str(row.id), row.name, *(m.isoformat(timespec="seconds") if m else "" for m in moments))
-    Console().print(table)
+    show_table(table)
 
 
 @app.command("revoke-operator")

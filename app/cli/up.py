@@ -19,7 +19,7 @@ from app.embedded.postgres import EmbeddedServerFailed
 from app.embedded.seed import DemoState, SeedFailed, ensure_contents, ensure_tenant
 from app.embedded.stack import Ports, Stack, StackNotReady
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 DEFAULT_PORT = 8080
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the data is kept; found again by the next start.")]

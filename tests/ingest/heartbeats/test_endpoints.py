@@ -98,7 +98,7 @@ async def test_the_command_line_does_the_same(
     code, shown = await run("create", str(source.source.id), "nightly", "--every-s", "60")
     assert code == 0, shown
     assert "/heartbeat/nightly" in shown
-    heartbeat_id = shown.partition("(")[2].partition(")")[0]
+    heartbeat_id = shown.partition(", id ")[2].partition(".")[0]
     assert "new" in (await run("list"))[1]
     assert "paused" in (await run("pause", heartbeat_id))[1]
     assert "new" in (await run("resume", heartbeat_id))[1]
