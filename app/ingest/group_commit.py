@@ -215,17 +215,19 @@ class GroupCommit:
                 waiter.future.set_exception(self._overloaded("the delivery could not be stored"))
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer those who waited long enough; their batch goes on, and a retry meets its rows as duplicates."""
+        """Answer those who waited long enough.
+
+        A batch under way goes on, and a retry meets its rows as duplicates. Who still waits is dropped with its body: the
+        route counts its bytes no more, so a queue of bodies that nobody waits for would know no bound.
+        """
         now = loop.time()
         total = 0
         for lane in self._lanes.values():
             total += len(lane.waiting)
             for waiter in lane.flying:
                 self._give_up(waiter, now)
-            for waiter in lane.waiting:
-                if waiter.deadline > now:
-                    break
-                self._give_up(waiter, now)
+            while lane.waiting and lane.waiting[0].deadline <= now:
+                self._give_up(lane.waiting.popleft(), now)
         WAITING.set(total)
         self._expiry = loop.call_later(_EXPIRY_TICK_S, self._expire, loop) if self._lanes else None
 

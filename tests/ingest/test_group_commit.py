@@ -111,6 +111,22 @@ async def test_a_database_that_does_not_answer_gives_503_soon_and_for_those_behi
     assert [len(batch) for batch in disk.batches] == [1], "those who gave up while waiting are not written"
 
 
+async def test_what_was_given_up_is_held_no_longer_while_the_database_hangs() -> None:  # F45, I8
+    disk = Disk()
+    commits = GroupCommit(disk.write, IngestSettings(commit_wait_s=0.1, queue_size=4))
+    disk.open.clear()
+    flying = asyncio.create_task(commits.submit(A, intake()))
+    await disk.started.wait()
+    waiting = [asyncio.create_task(commits.submit(A, intake(b"x" * 1000))) for _ in range(4)]
+    results = await asyncio.gather(flying, *waiting, return_exceptions=True)
+    assert {type(result) for result in results} == {Overloaded}
+    assert not commits._lanes[A].waiting, "the route counts their bytes no more"
+    assert commits.has_room(A), "whoever gave up turns nobody else away"
+    disk.open.set()
+    await commits.drain()
+    assert [len(batch) for batch in disk.batches] == [1]
+
+
 async def test_a_full_queue_refuses_at_once() -> None:
     disk = Disk()
     commits = GroupCommit(disk.write, IngestSettings(queue_size=2))
