@@ -11,9 +11,9 @@ import structlog
 from prometheus_client import generate_latest
 
 from app.auth.rules import Role
+from app.core.redaction import SECRET, remove_secrets
 from app.enhancement.rules.redaction import Redactor
 from app.enhancement.rules.render import shown
-from app.core.redaction import SECRET, remove_secrets
 from app.ingest.rules.values import one_line, safe_link
 from app.main import create_app
 from app.observability.logging import _render, _scrub
@@ -179,6 +179,8 @@ async def test_headers_that_authenticate_are_not_kept(target: Target) -> None:
     body = alert_body()
     names = ["authorization", "cookie", "x-api-key", "x-auth-token", "proxy-authorization", "x-amz-security-token"]
     names += ["x-gitlab-token", "x-hub-signature", "x-forwarded-access-token", "x-session-id", "x-csrf-token", "apikey"]
+    names += ["ocp-apim-subscription-key", "x-functions-key", "x-license-key", "x-key", "x-goog-iap-jwt-assertion"]
+    names += ["x-amzn-oidc-data", "x-ms-client-principal"]
     headers = {**target.signed(body), **dict.fromkeys(names, "s3cret"), "x-github-event": "push"}
     assert (await target.post(body, headers)).status_code == 202
     [kept] = await target.deliveries()

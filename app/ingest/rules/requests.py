@@ -10,22 +10,18 @@ import orjson
 
 # Whatever may carry a credential, by its name; a profile adds the headers that it knows.
 _SECRET_NAME = re.compile(
-    rb"auth|token|secret|signature|cookie|passw|credential|session|hmac|jwt|api-?_?key|access-?_?key|routing-?_?key|-sign$|^sign"
+    rb"auth|token|secret|signature|cookie|passw|credential|session|hmac|jwt|oidc|assertion|client-principal|-sign$|^sign|"
+    rb"(?:api|access|routing|integration|service|license|insert|subscription|functions|private|shared)[-_]?key|^(?:x-)?key$"
 )
 _OF_NO_USE = frozenset(
-    {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept", b"accept-encoding", b"accept-language"}
-    | {
-        b"expect",
-        b"upgrade",
-        b"keep-alive",
-        b"te",
-        b"via",
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-real-ip",
-        b"traceparent",
-    }
-    | {b"tracestate", b"baggage", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"}
+    b"host connection content-length transfer-encoding accept accept-encoding accept-language expect upgrade keep-alive te"
+    b" via forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip"
+    b" traceparent tracestate baggage".split()
+)
+# In which proxies hand on the address that was asked for: its query may be the sender's secret.
+_OF_THE_ADDRESS = frozenset(
+    b"x-original-url x-original-uri x-rewrite-url x-forwarded-uri x-forwarded-path x-request-uri x-envoy-original-path"
+    b" referer".split()
 )
 _HEADERS_MAX = 64
 _VALUE_MAX = 2048
@@ -40,7 +36,7 @@ class HeaderFilter:
     """
 
     def __init__(self, dropped: Iterable[str] = ()) -> None:
-        self._dropped = frozenset(name.encode() for name in dropped) | _OF_NO_USE
+        self._dropped = frozenset(name.encode() for name in dropped) | _OF_NO_USE | _OF_THE_ADDRESS
         self._names: dict[bytes, str | None] = {}
 
     def keep(self, headers: Sequence[tuple[bytes, bytes]]) -> str:
