@@ -190,6 +190,7 @@ class Connection(SMTP):
             self._errors += found is Refusal.UNKNOWN
             return _REPLIES[found]
         if not self._shared.door.has_room(found[0].tenant_id):
+            RECIPIENTS.labels("crowded").inc()
             return "452 4.3.1 too much mail waits, try again later"
         RECIPIENTS.labels("accepted").inc()
         envelope.rcpt_tos.append("accepted")  # never the address: the library keeps and logs it

@@ -11,6 +11,7 @@ from app.core.resources import Resources
 from app.ingest.known_sources import KnownSource
 from app.ingest.rules.limits import Limited
 from app.kv.peers import Peers
+from app.smtp.measures import RECIPIENTS
 from tests.smtp.conftest import Mailbox, mail
 
 
@@ -31,6 +32,17 @@ async def test_a_source_over_its_limit_asks_mail_to_come_again(
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         await mailbox.send(mail("another"))
     assert [reply[0] for reply in refused.value.recipients.values()] == [452]
+
+
+async def test_a_tenant_whose_mails_wait_for_their_commits_is_asked_to_come_again_and_counted(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = RECIPIENTS.labels("crowded")._value.get()
+    monkeypatch.setattr(mailbox.listener.door, "has_room", lambda tenant_id: False)
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        await mailbox.send(mail())
+    assert [reply[0] for reply in refused.value.recipients.values()] == [452]
+    assert RECIPIENTS.labels("crowded")._value.get() == before + 1
 
 
 async def test_a_listener_is_no_peer_of_the_http_processes(resources: Resources) -> None:

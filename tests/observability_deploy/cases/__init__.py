@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.observability_deploy.cases import machines, objectives, product, service, storms, work
+from tests.observability_deploy.cases import machines, mail, objectives, product, service, storms, work
 
-CASES = [*service.CASES, *work.CASES, *objectives.CASES, *product.CASES, *machines.CASES, *storms.CASES]
+CASES = [*service.CASES, *work.CASES, *objectives.CASES, *product.CASES, *machines.CASES, *storms.CASES, *mail.CASES]
