@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -156,6 +157,14 @@ async def test_desks_that_cannot_be(engineer: Client) -> None:
     ]
     for answer, status, code in refusals:
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_desks_name_is_given_once_however_many_ask_at_once(engineer: Client) -> None:
+    answers = await asyncio.gather(*(engineer("POST", "/desks", json=DESK) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    other = (await engineer("POST", "/desks", json=DESK | {"name": "other"})).json()["id"]
+    renamed = await engineer("PATCH", f"/desks/{other}", json={"name": DESK["name"]})
+    assert (renamed.status_code, renamed.json()["code"]) == (409, "enhancement.desk_name_taken")
 
 
 async def test_a_deleted_desk_leaves_its_tickets(engineer: Client, database: Database, tenant_id: TenantId) -> None:

@@ -9,35 +9,16 @@ import httpx
 
 from app.auth.rules import Role
 from app.remediation.rules.states import RunState
+from tests.factories.runbooks import LOOK, make_runbook, restart
 from tests.remediation.conftest import Callers, Ward
 
-APPROVED_ACT = """
-runbook: asked-restart
-version: 1
-about: Restarts when somebody agrees.
-targets: {service: {kind: http}}
-limits: {ceiling: once, per_hour: 5, run_timeout: 30m}
-steps:
-  - check: probe
-    do: http.probe
-    on: service
-    with: {path: /health}
-    timeout: 5s
-  - act: restart
-    do: http.request
-    on: service
-    with: {method: POST, path: /restart}
-    approval: {by: engineer, expires: 10m}
-    timeout: 5s
-    then: verify
-  - tell: handed
-    escalate: {policy: default, reason: Nobody agreed.}
-recovered:
-  every: 1s
-  for: 30s
-  need: 2 in a row
-  all: [{check: probe, is: "probe.up"}]
-"""
+APPROVED_ACT = make_runbook(
+    "asked-restart",
+    LOOK,
+    restart(approval="{by: engineer, expires: 10m}"),
+    "  - tell: handed\n    escalate: {policy: default, reason: Nobody agreed.}\n",
+    limits="ceiling: once, per_hour: 5, run_timeout: 30m",
+)
 WITH_ELSE = APPROVED_ACT.replace("expires: 10m}", "expires: 10m, else: handed}")
 CONDITIONAL = APPROVED_ACT.replace("{by: engineer,", "{when: \"incident.severity == 'P1'\", by: engineer,")
 ASK = APPROVED_ACT.replace(

@@ -6,33 +6,10 @@ from uuid import UUID
 
 from app.incidents.schemas import IncidentState
 from app.remediation.rules.states import Mode, Outcome, RunState, StepState
+from tests.factories.runbooks import LOOK, make_runbook, restart
 from tests.remediation.conftest import Ward
 
-IDEMPOTENT = """
-runbook: put-restart
-version: 1
-about: A restart that may be repeated.
-targets: {service: {kind: http}}
-limits: {ceiling: once, per_hour: 5, run_timeout: 10m}
-steps:
-  - check: probe
-    do: http.probe
-    on: service
-    with: {path: /health}
-    timeout: 5s
-  - act: restart
-    do: http.request
-    on: service
-    with: {method: PUT, path: /restart, repeat: idempotent}
-    timeout: 5s
-    then: verify
-recovered:
-  every: 1s
-  for: 30s
-  need: 2 in a row
-  all:
-    - {check: probe, is: "probe.up"}
-"""
+IDEMPOTENT = make_runbook("put-restart", LOOK, restart("method: PUT, path: /restart, repeat: idempotent"))
 
 LOSE_THE_LEASE = "update jobs set lease_epoch = lease_epoch + 1 where state = 'running'"
 # What the relay's sweep does when a lost worker's lease has run out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 from app.auth.rules import Role
 from app.core.ids import new_id
 from app.remediation.rules.states import Mode, Outcome
+from tests.factories.runbooks import make_looking_runbook
 from tests.http.test_problem import assert_problem
 from tests.remediation.conftest import Callers, Ward
 
@@ -17,25 +19,7 @@ RANDOM = UUID(int=9)
 RUN = {"runbook": "http-service-recovery", "targets": {"service": "web"}}
 TARGET = {"name": "db", "kind": "http", "connection": {"base_url": "http://127.0.0.1:9"}}
 RULE = {"name": "r", "match": {"alert": ["X"]}, "runbook": "http-service-recovery", "targets": {"service": "web"}}
-RUNBOOK = """
-runbook: look
-version: 1
-about: Looks and calls a person.
-targets: {service: {kind: http}}
-limits: {ceiling: read, run_timeout: 5m}
-steps:
-  - check: probe
-    do: http.probe
-    on: service
-    with: {path: /health}
-    timeout: 5s
-    then: verify
-recovered:
-  every: 1s
-  for: 30s
-  need: 2 in a row
-  all: [{check: probe, is: "probe.up"}]
-"""
+RUNBOOK = make_looking_runbook("look")
 APPROVAL = {"step": "s", "plan_digest": "0" * 64, "decision": "approve"}
 
 # Operation, body, and the lowest role that may; what that role is answered shows that the request itself was fine.
@@ -121,6 +105,38 @@ async def test_each_refusal_is_a_problem_with_its_code(callers: Callers, case: s
     operation, body, status, code = REFUSED[case]
     method, path = operation.split()
     assert_problem(await callers.call(Role.ADMIN, method, path, json=body), status=status, code=code)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/targets", TARGET, "target.name_taken"),
+        ("/v1/runbook-rules", RULE, "runbook_rule.name_taken"),
+        ("/v1/runbooks", {"source": RUNBOOK}, "runbook.version_exists"),
+    ],
+)
+async def test_of_many_who_take_one_name_at_once_one_gets_it(
+    callers: Callers, path: str, body: dict[str, Any], code: str
+) -> None:
+    bodies = [body | {"source": f"{body['source']}# {n}\n"} if "source" in body else body for n in range(4)]
+    answers = await asyncio.gather(*(callers.call(Role.ENGINEER, "POST", path, json=one) for one in bodies))
+    assert sorted(answer.status_code for answer in answers)[0] == 201
+    for refused in (answer for answer in answers if answer.status_code != 201):
+        assert_problem(refused, status=409, code=code)
+
+
+async def test_a_name_that_is_taken_is_refused_on_renaming_too(callers: Callers) -> None:
+    for path, body, code in (
+        ("/v1/targets", TARGET, "target.name_taken"),
+        ("/v1/runbook-rules", RULE, "runbook_rule.name_taken"),
+    ):
+        (await callers.call(Role.ENGINEER, "POST", path, json=body)).raise_for_status()
+        other = (await callers.call(Role.ENGINEER, "POST", path, json=body | {"name": "other"})).json()["id"]
+        same = await callers.call(Role.ENGINEER, "PUT", f"{path}/{other}", json=body | {"name": "other"})
+        assert same.status_code == 200
+        assert_problem(await callers.call(Role.ENGINEER, "PUT", f"{path}/{other}", json=body), status=409, code=code)
+        kept = (await callers.call(Role.VIEWER, "GET", f"{path}/{other}")).json()
+        assert kept["name"] == "other"
 
 
 async def test_a_run_is_started_read_and_ends(ward: Ward, callers: Callers) -> None:

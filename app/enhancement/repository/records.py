@@ -28,11 +28,6 @@ async def find_desk(session: TenantSession, desk_id: UUID) -> DeskRow | None:
     return await session.get(DeskRow, (session.tenant_id, desk_id))
 
 
-async def find_desk_by_name(session: TenantSession, name: str) -> DeskRow | None:
-    statement = select(DeskRow).where(DeskRow.tenant_id == session.tenant_id, DeskRow.name == name)
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
 async def find_desk_for(session: TenantSession, *, kind: str, source_id: UUID | None) -> DeskRow | None:
     """This will return the enabled desk bound to the source, else the oldest unbound one of the kind."""
     statement = select(DeskRow).where(DeskRow.tenant_id == session.tenant_id, DeskRow.kind == kind, DeskRow.enabled)

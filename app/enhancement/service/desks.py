@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy.exc import IntegrityError
 
 from app.audit.service import record as audit
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import TenantId, new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.enhancement.contract import DeskAccess
 from app.enhancement.models import DeskRow
@@ -74,8 +75,6 @@ async def create_desk(
         DeskSourceNotFound: No such source in this tenant.
     """
     checked = _checked_options(kind, options or {})
-    if await records.find_desk_by_name(session, name) is not None:
-        raise DeskNameTaken(f"Choose another name than {name!r}.")
     desk_id = new_id()
     row = DeskRow(
         tenant_id=session.tenant_id,
@@ -91,21 +90,12 @@ async def create_desk(
         created_at=now,
         updated_at=now,
     )
-    await _insert(session, row)
+    no_source = DeskSourceNotFound(f"There is no source {source_id}.")
+    async with refused_by(session, "fk_desks_source", no_source), _name_of_its_own(session, name):
+        session.add(row)
     detail = {"kind": kind, "name": name, "base_url": row.base_url, "allows_model": allows_model}
     await audit(session, actor=actor, action="desk.created", subject=f"desk:{desk_id}", detail=detail, now=now)
     return view_desk(row)
-
-
-async def _insert(session: TenantSession, row: DeskRow) -> None:
-    try:
-        async with session.begin_nested():
-            session.add(row)
-            await session.flush()
-    except IntegrityError as error:
-        if "fk_desks_source" in str(error.orig):
-            raise DeskSourceNotFound(f"There is no source {row.source_id}.") from error
-        raise
 
 
 async def change_desk(
@@ -126,18 +116,15 @@ async def change_desk(
         DeskOptionsInvalid: The kind refuses the options, or the address changes without a key.
     """
     row = await _get(session, desk_id)
-    name = changes.get("name", row.name)
-    if name != row.name and await records.find_desk_by_name(session, name) is not None:
-        raise DeskNameTaken(f"Choose another name than {name!r}.")
     moved = "base_url" in changes and changes["base_url"].rstrip("/") != row.base_url
     if moved and secret is None:
         raise DeskOptionsInvalid("A new base_url needs the secret again.")
-    for field, value in changes.items():
-        setattr(row, field, _clean(row.kind, field, value))
-    if secret is not None:
-        row.secret = keyring.encrypt(secret.encode(), context=_context(session.tenant_id, row.id))
-    row.updated_at = now
-    await session.flush()
+    async with _name_of_its_own(session, changes.get("name", row.name)):
+        for field, value in changes.items():
+            setattr(row, field, _clean(row.kind, field, value))
+        if secret is not None:
+            row.secret = keyring.encrypt(secret.encode(), context=_context(session.tenant_id, row.id))
+        row.updated_at = now
     detail = {"changed": sorted([*changes, *(["secret"] if secret is not None else [])])}
     await audit(session, actor=actor, action="desk.changed", subject=f"desk:{desk_id}", detail=detail, now=now)
     return view_desk(row)
@@ -189,6 +176,10 @@ def view_desk(row: DeskRow) -> DeskView:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _name_of_its_own(session: TenantSession, name: str) -> AbstractAsyncContextManager[None]:
+    return refused_by(session, "uq_desks_tenant_id_name", DeskNameTaken(f"Choose another name than {name!r}."))
 
 
 async def _get(session: TenantSession, desk_id: UUID) -> DeskRow:

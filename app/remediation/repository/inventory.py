@@ -32,11 +32,6 @@ async def find_rule(session: TenantSession, rule_id: UUID) -> RunbookRuleRow | N
     return await session.get(RunbookRuleRow, (session.tenant_id, rule_id))
 
 
-async def find_rule_by_name(session: TenantSession, name: str) -> RunbookRuleRow | None:
-    statement = select(RunbookRuleRow).where(RunbookRuleRow.tenant_id == session.tenant_id, RunbookRuleRow.name == name)
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
 async def enabled_rules(session: TenantSession) -> Sequence[RunbookRuleRow]:
     """This will return the tenant's active rules, oldest first, which is the order they are tried in."""
     statement = select(RunbookRuleRow).where(RunbookRuleRow.tenant_id == session.tenant_id, RunbookRuleRow.enabled)

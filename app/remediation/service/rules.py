@@ -9,6 +9,7 @@ from app.audit.service import record as audit
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.remediation.models import RunbookRuleRow
 from app.remediation.repository import inventory
@@ -49,8 +50,6 @@ async def create_rule(session: TenantSession, *, rule: RuleIn, actor: Actor, now
         RuleInvalid: It matches everything, or does not fit its runbook.
         RunbookNotFound: There is no such runbook.
     """
-    if await inventory.find_rule_by_name(session, rule.name) is not None:
-        raise RuleNameTaken(f"There is a rule called {rule.name!r}.")
     row = RunbookRuleRow(tenant_id=session.tenant_id, id=new_id(), created_at=now)
     await _fill(session, row, rule, now)
     await _audit(session, row, "runbook_rule.created", actor, now)
@@ -67,9 +66,6 @@ async def replace_rule(session: TenantSession, *, rule_id: UUID, rule: RuleIn, a
         RunbookNotFound: There is no such runbook.
     """
     row = await _get(session, rule_id)
-    namesake = await inventory.find_rule_by_name(session, rule.name)
-    if namesake is not None and namesake.id != rule_id:
-        raise RuleNameTaken(f"There is a rule called {rule.name!r}.")
     await _fill(session, row, rule, now)
     await _audit(session, row, "runbook_rule.changed", actor, now)
     return RuleView.model_validate(row)
@@ -120,11 +116,12 @@ async def _get(session: TenantSession, rule_id: UUID) -> RunbookRuleRow:
 
 async def _fill(session: TenantSession, row: RunbookRuleRow, rule: RuleIn, now: datetime) -> None:
     await _check(session, rule)
-    row.name, row.enabled, row.runbook, row.mode = rule.name, rule.enabled, rule.runbook, rule.mode.value
-    row.match, row.inputs, row.targets = rule.match.model_dump(mode="json"), rule.inputs, rule.targets
-    row.updated_at = now
-    session.add(row)
-    await session.flush()
+    taken = RuleNameTaken(f"There is a rule called {rule.name!r}.")
+    async with refused_by(session, "uq_runbook_rules_tenant_id_name", taken):
+        row.name, row.enabled, row.runbook, row.mode = rule.name, rule.enabled, rule.runbook, rule.mode.value
+        row.match, row.inputs, row.targets = rule.match.model_dump(mode="json"), rule.inputs, rule.targets
+        row.updated_at = now
+        session.add(row)
 
 
 async def _check(session: TenantSession, rule: RuleIn) -> None:

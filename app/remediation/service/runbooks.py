@@ -9,6 +9,7 @@ from app.audit.service import record as audit
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.remediation.actions import catalogue
 from app.remediation.library import shipped
@@ -138,20 +139,20 @@ async def _find(
 
 
 async def _store(session: TenantSession, loaded: LoadedRunbook, source: str, actor: Actor, now: datetime) -> None:
-    session.add(
-        RunbookRow(
-            tenant_id=session.tenant_id,
-            id=new_id(),
-            name=loaded.name,
-            version=loaded.document.version,
-            digest=loaded.digest,
-            document=loaded.canonical(),
-            source=source,
-            created_by=actor.id,
-            created_at=now,
-        )
+    row = RunbookRow(
+        tenant_id=session.tenant_id,
+        id=new_id(),
+        name=loaded.name,
+        version=loaded.document.version,
+        digest=loaded.digest,
+        document=loaded.canonical(),
+        source=source,
+        created_by=actor.id,
+        created_at=now,
     )
-    await session.flush()
+    stored = RunbookVersionExists(f"Version {row.version} of {row.name!r} was stored by somebody else just now.")
+    async with refused_by(session, "uq_runbooks_tenant_id_name_version", stored):
+        session.add(row)
     detail = {"version": loaded.document.version, "digest": loaded.digest}
     await audit(
         session, actor=actor, action="runbook.created", subject=f"runbook:{loaded.name}", detail=detail, now=now

@@ -13,6 +13,7 @@ from app.audit.service import record as audit
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.net.keyring import KeyRing
 from app.remediation.contract import ActionTarget
@@ -61,8 +62,6 @@ async def create_target(
         TargetNameTaken: There is one of this name.
         ConnectionInvalid: The connection does not fit its kind.
     """
-    if await inventory.find_target_by_name(session, target.name) is not None:
-        raise TargetNameTaken(f"There is a target called {target.name!r}.")
     row = TargetRow(tenant_id=session.tenant_id, id=new_id(), created_at=now)
     await _fill(session, row, target, keyring, now)
     await _audit(session, row, "target.created", actor, now)
@@ -80,9 +79,6 @@ async def replace_target(
         ConnectionInvalid: The connection does not fit its kind.
     """
     row = await _get(session, target_id)
-    namesake = await inventory.find_target_by_name(session, target.name)
-    if namesake is not None and namesake.id != target_id:
-        raise TargetNameTaken(f"There is a target called {target.name!r}.")
     await _fill(session, row, target, keyring, now)
     await _audit(session, row, "target.changed", actor, now)
     return view_target(row)
@@ -184,13 +180,14 @@ async def _get(session: TenantSession, target_id: UUID) -> TargetRow:
 
 async def _fill(session: TenantSession, row: TargetRow, target: TargetIn, keyring: KeyRing, now: datetime) -> None:
     connection = _connection(target.kind, target.connection)
-    row.name, row.kind, row.environment, row.owner = target.name, target.kind, target.environment, target.owner
-    row.labels, row.connection = dict(target.labels), connection.model_dump(mode="json")
-    row.updated_at = now
-    if target.secret is not None:
-        row.secret = keyring.encrypt(target.secret.get_secret_value().encode(), context=_context(row))
-    session.add(row)
-    await session.flush()
+    taken = TargetNameTaken(f"There is a target called {target.name!r}.")
+    async with refused_by(session, "uq_targets_tenant_id_name", taken):
+        row.name, row.kind, row.environment, row.owner = target.name, target.kind, target.environment, target.owner
+        row.labels, row.connection = dict(target.labels), connection.model_dump(mode="json")
+        row.updated_at = now
+        if target.secret is not None:
+            row.secret = keyring.encrypt(target.secret.get_secret_value().encode(), context=_context(row))
+        session.add(row)
 
 
 def _connection(kind: str, value: Mapping[str, Any]) -> Connection:
