@@ -89,4 +89,21 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    app()
+    try:
+        app()
+    except _foreseen() as error:
+        from app.cli.transactions import fail, in_words
+
+        sys.exit(fail(in_words(error), code=1).exit_code)
+
+
+def _foreseen() -> tuple[type[BaseException], ...]:
+    """What a command may let through; looked up when something was raised, because it takes a while to import."""
+    from socket import gaierror
+
+    from asyncpg import PostgresError
+    from sqlalchemy.exc import DBAPIError
+
+    from app.core.errors import TocsinError
+
+    return TocsinError, ConnectionError, gaierror, PostgresError, DBAPIError

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from app.cli.tables import listing, show_table
+from app.cli.transactions import fail, in_words
 from app.core.actor import Actor, ActorKind
 from app.core.jobs import JobState, Queue
 from app.db.tenancy import TenantSession
@@ -48,8 +49,7 @@ def in_tenant(tenant: UUID, work: Callable[[TenantSession], Awaitable[None]]) ->
     try:
         asyncio.run(run())
     except TocsinError as error:
-        typer.secho(f"{error.title}: {error.detail}. {error.hint}".strip(), fg="red", err=True)
-        raise typer.Exit(1) from None
+        raise fail(in_words(error), code=1) from None
 
 
 @app.command("list")

@@ -36,8 +36,21 @@ def run_in_tenant(tenant: UUID, work: Callable[[Begin], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except TocsinError as error:
-        typer.secho(f"{error.title}: {safe(error.detail)}. {error.hint}".strip(), fg="red", err=True)
-        raise typer.Exit(1) from None
+        raise fail(in_words(error), code=1) from None
+
+
+def in_words(error: BaseException) -> str:
+    """This will return what went wrong and what to do about it, for the person at the command line."""
+    from app.core.errors import TocsinError
+    from app.db.tenancy import DatabaseUnavailable
+
+    if isinstance(error, TocsinError) and not isinstance(error, DatabaseUnavailable):
+        return f"{error.title}: {safe(error.detail)}. {error.hint}".strip()
+    return (
+        f"PostgreSQL cannot be used: {safe(str(error).partition(chr(10))[0]) or type(error).__name__}. "
+        "Beside 'make up', run commands in its folder while it runs; elsewhere the TOCSIN_DATABASE__..._URL variables "
+        "say where the database is."
+    )
 
 
 def safe(text: str) -> str:

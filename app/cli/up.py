@@ -84,7 +84,8 @@ async def _start_and_show(stack: Stack, narrator: ConsoleNarrator, *, demo: bool
     await stack.start_stores()
     narrator.saw("PostgreSQL and Valkey run, the schema is current", "", time.monotonic() - started)
     state: DemoState = await ensure_tenant(stack)
-    environment.leave(stack.folder, stack.environment(), tenant_id=state.tenant_id)
+    settings = {**stack.environment(), **stack.administration()}
+    environment.leave(stack.folder, settings, tenant_id=state.tenant_id)
     narrator.began("Starting api, relay and worker")
     await stack.start_processes()
     await stack.wait_ready()

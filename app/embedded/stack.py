@@ -155,6 +155,14 @@ class Stack:
         await asyncio.to_thread(self.valkey.stop)
         await asyncio.to_thread(self.postgres.stop)
 
+    def administration(self) -> dict[str, str]:
+        """This will return what migrations, backups and their rehearsal need besides; no process is given it."""
+        return {
+            "TOCSIN_DATABASE__OWNER_URL": self.postgres.url_for("tocsin_owner"),
+            "TOCSIN_DATABASE__BACKUP_URL": self.postgres.url_for("tocsin_backup"),
+            "TOCSIN_SUPERUSER_DSN": self.postgres.dsn_for("postgres", database="postgres"),
+        }
+
     def environment(self) -> dict[str, str]:
         """This will return the settings of the stack's processes as environment variables."""
         # What a user sets by hand (an OTLP endpoint, a chat model) holds; the stores and ports are the stack's own.
