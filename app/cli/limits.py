@@ -73,6 +73,9 @@ def set_source(
     alerts_per_min: Annotated[float | None, typer.Option(help=f"Alerts in sixty seconds. {_DEFAULT}")] = None,
     storm_opens: Annotated[int | None, typer.Option(help=f"Incidents in the window. {_DEFAULT}")] = None,
     storm_window_s: Annotated[float | None, typer.Option(help=f"Seconds of the window. {_DEFAULT}")] = None,
+    storm_quiet_s: Annotated[
+        float | None, typer.Option(help=f"Seconds without a flood that end a storm. {_DEFAULT}")
+    ] = None,
 ) -> None:
     """Replace a source's limits and thresholds; none may be looser than what holds anyway."""
     from app.ingest.limits import service
@@ -86,6 +89,7 @@ def set_source(
         alerts_per_min=alerts_per_min,
         storm_opens=storm_opens,
         storm_window_s=storm_window_s,
+        storm_quiet_s=storm_quiet_s,
     )
 
     async def work(session: TenantSession) -> None:
