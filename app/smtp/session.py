@@ -121,6 +121,11 @@ class Connection(SMTP):
         """This will end the dialogue with the peer's side of it."""
         return super().eof_received() if self._let_in else False
 
+    def _set_rset_state(self) -> None:
+        """This will forget the mail that was begun: the library calls it for HELO, EHLO, RSET and after STARTTLS."""
+        super()._set_rset_state()  # type: ignore[no-untyped-call]
+        self._found = []
+
     def hang_up(self, reply: str) -> None:
         """This will say why and close."""
         transport = cast("asyncio.WriteTransport | None", self.transport)
@@ -144,7 +149,6 @@ class Connection(SMTP):
     ) -> list[str]:
         """This will announce what there is; there is nothing to log in to."""
         session.host_name = hostname
-        self._found = []
         offered = [line for line in responses if not line.startswith("250-AUTH")]
         return [*offered[:-1], "250-PIPELINING", offered[-1]]
 
@@ -171,7 +175,6 @@ class Connection(SMTP):
         self, _server: object, _session: object, envelope: Any, address: str, options: list[str]
     ) -> str:
         """This will begin a mail."""
-        self._found = []
         if self._shared.is_stopping:
             return CLOSING
         envelope.mail_from = address
@@ -196,11 +199,6 @@ class Connection(SMTP):
         envelope.rcpt_tos.append("accepted")  # never the address: the library keeps and logs it
         self._found.append(found)
         return "250 2.1.5 OK"
-
-    async def handle_RSET(self, _server: object, _session: object, _envelope: object) -> str:  # noqa: N802
-        """This will forget the mail that was begun."""
-        self._found = []
-        return "250 2.0.0 OK"
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
         """This will read a mail and answer once it is committed."""

@@ -118,10 +118,18 @@ class MailDoor:
 
 
 def without_secrets(content: bytes, secrets: Sequence[str]) -> bytes:
-    """This will take the secrets out of a mail: its own To line would keep them readable among the raw bodies."""
+    """This will take the secrets out of a mail: its own To line would keep them readable among the raw bodies.
+
+    In whatever capitals: a host on the way may have changed those of the envelope, and not those of the header.
+    """
     for secret in secrets:
-        for spelt in {secret, secret.lower()}:
-            content = content.replace(spelt.encode(), _SECRET_SHOWN)
+        parts = []
+        wanted, lowered = secret.lower().encode(), content.lower()
+        at = 0
+        while (found := lowered.find(wanted, at)) >= 0:
+            parts += [content[at:found], _SECRET_SHOWN]
+            at = found + len(wanted)
+        content = b"".join([*parts, content[at:]]) if parts else content
     return content
 
 

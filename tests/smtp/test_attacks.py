@@ -9,6 +9,7 @@ import pytest
 
 from app.core.errors import TocsinError
 from app.ingest.bodies import Arriving
+from app.smtp.gate import Gate
 from app.smtp.reading import MailReader
 from tests.fixtures.wait import wait_until
 from tests.smtp.conftest import Mailbox, Wire, mail
@@ -162,6 +163,32 @@ async def test_connections_are_bounded_and_their_places_given_back(mailbox: Mail
     assert [greeting[:3] for greeting in greetings] == ["220", "220", "421"]
     await wait_until(lambda: not mailbox.listener.gate.inside, what="all places are free")
     assert (await mailbox.speak(lambda wire: wire.greeting)).startswith("220")
+
+
+def test_whoever_has_a_network_of_addresses_is_one_peer() -> None:
+    """An IPv6 host has at least 2^64 addresses of its own; IPv4 inside of IPv6 is the address that it is."""
+    gate = Gate(limit=100, limit_of_peer=1)
+    assert gate.enter("1", "2001:db8:1:2::1") is None
+    assert gate.enter("2", "2001:db8:1:2:ffff::7") is not None
+    assert gate.enter("3", "2001:db8:1:3::1") is None
+    assert gate.enter("4", "::ffff:192.0.2.1") is None
+    assert gate.enter("5", "::ffff:192.0.2.2") is None
+    assert gate.enter("6", "192.0.2.1") is not None
+    assert gate.enter("7", "fe80::1%eth0") is None
+    gate.leave("1", "2001:db8:1:2::1")
+    assert gate.enter("8", "2001:db8:1:2::9") is None
+
+
+@pytest.mark.parametrize("again", ["HELO test", "EHLO test", "RSET"])
+async def test_a_new_beginning_forgets_the_recipients(mailbox: Mailbox, again: str) -> None:
+    def dialogue(wire: Wire) -> str:
+        wire.say("EHLO test")
+        wire.say("MAIL FROM:<mon@example.com>")
+        assert wire.say(f"RCPT TO:<{mailbox.address}>").startswith("250")
+        assert wire.say(again).startswith("250")
+        return wire.say("DATA")
+
+    assert (await mailbox.speak(dialogue)).startswith("503")
 
 
 @pytest.mark.parametrize("smtp_settings", [{"command_timeout_s": 0.3}], ids=["0.3 s"])

@@ -51,8 +51,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def smtp_settings(certificate: tuple[Path, Path]) -> dict[str, Any]:
-    return {"certificate_file": certificate[0], "key_file": certificate[1], "require_starttls": True}
+def require_starttls() -> bool:
+    return True
+
+
+@pytest.fixture
+def smtp_settings(certificate: tuple[Path, Path], require_starttls: bool) -> dict[str, Any]:
+    return {"certificate_file": certificate[0], "key_file": certificate[1], "require_starttls": require_starttls}
 
 
 async def test_mail_comes_encrypted_and_says_so(mailbox: Mailbox, certificate: tuple[Path, Path]) -> None:
@@ -107,6 +112,28 @@ async def test_commands_slipped_in_before_the_handshake_are_dropped(
     said = await mailbox.speak(dialogue)
     assert b"354" not in said
     assert await mailbox.deliveries() == []
+
+
+@pytest.mark.parametrize("require_starttls", [False])
+async def test_recipients_that_were_named_in_the_open_are_forgotten(
+    mailbox: Mailbox, certificate: tuple[Path, Path]
+) -> None:
+    """Source: RFC 3207, section 4.2: what was said before the handshake was not."""
+
+    def dialogue(wire: Wire) -> bytes:
+        wire.say("EHLO test")
+        wire.say("MAIL FROM:<evil@example.com>")
+        assert wire.say(f"RCPT TO:<{mailbox.address}>").startswith("250")
+        assert wire.say("STARTTLS").startswith("220")
+        context = ssl.create_default_context(cafile=str(certificate[0]))
+        with context.wrap_socket(wire._socket, server_hostname="127.0.0.1") as secure:
+            secure.sendall(b"HELO test\r\nDATA\r\nQUIT\r\n")
+            said = b""
+            while part := secure.recv(4096):
+                said += part
+            return said
+
+    assert b"354" not in await mailbox.speak(dialogue)
 
 
 def test_a_renewed_certificate_is_read_and_a_broken_one_is_not(certificate: tuple[Path, Path], tmp_path: Path) -> None:
