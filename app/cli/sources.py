@@ -17,7 +17,7 @@ from app.cli.sender_profiles import app as profiles_app
 from app.cli.sender_profiles import refusals
 from app.cli.tables import listing, show_table
 from app.cli.transactions import safe
-from app.cli.trials import try_candidate
+from app.cli.trials import set_settings, try_candidate
 from app.db.tenancy import TenantSession
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command()(kinds)
 app.command()(add)
 app.command("try")(try_candidate)
+app.command("set")(set_settings)
 app.command()(preview)
 app.command()(refusals)
 app.add_typer(profiles_app, name="profiles")

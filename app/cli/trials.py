@@ -1,4 +1,4 @@
-"""``tocsin sources try``: what other settings would have made of the past."""
+"""``tocsin sources try`` and ``set``: what other settings would have made of the past, and saving them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,28 @@ if TYPE_CHECKING:
     from app.ingest.trials.schemas import Difference, TrialView
 
 DIFFERS, NOT_DONE = 3, 4
+SourceId = Annotated[UUID, typer.Argument(help="The source's id ('tocsin sources list').")]
+Config = Annotated[str | None, typer.Option(help="Settings of the kind, whole, as JSON or @file.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Option("--severity", help="word=P1: what the sender's word means; repeatable, whole map."),
+]
+DefaultSeverity = Annotated[str | None, typer.Option(help="P0, P1, P2 or P3.")]
+GroupBy = Annotated[list[str] | None, typer.Option("--group-by", help="Label; repeatable, the whole list.")]
+Ungrouped = Annotated[bool, typer.Option("--ungrouped", help="Without grouping labels.")]
+ResolveAfter = Annotated[
+    int | None, typer.Option("--resolve-timeout-s", help="Resolves what was not heard of for so long.")
+]
 
 
 def try_candidate(
     tenant: Tenant,
-    source_id: Annotated[UUID, typer.Argument(help="The source's id.")],
-    config: Annotated[str | None, typer.Option(help="Settings of the kind, whole, as JSON or @file.")] = None,
-    severity: Annotated[
-        list[str] | None,
-        typer.Option("--severity", help="word=P1: what the sender's word means; repeatable, whole map."),
-    ] = None,
-    default_severity: Annotated[str | None, typer.Option(help="P0, P1, P2 or P3.")] = None,
-    group_by: Annotated[list[str] | None, typer.Option("--group-by", help="Label; repeatable, the whole list.")] = None,
-    ungrouped: Annotated[bool, typer.Option("--ungrouped", help="Try without grouping labels.")] = False,
+    source_id: SourceId,
+    config: Config = None,
+    severity: Words = None,
+    default_severity: DefaultSeverity = None,
+    group_by: GroupBy = None,
+    ungrouped: Ungrouped = False,
     hours: Annotated[float, typer.Option("--hours", min=0.01, max=24 * 366, help="How far to look back.")] = 168.0,
     most: Annotated[int, typer.Option(min=1, max=2_000, help="Deliveries to look at, from the oldest on.")] = 500,
     timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the result.")] = 120.0,
@@ -43,7 +52,59 @@ def try_candidate(
 
     Exit status: 0 nothing would be different, 3 something would, 4 the result is not there yet.
     """
-    given: dict[str, Any] = {"most": most, "until": now(), "since": now() - timedelta(hours=hours)}
+    given = _settings(config, severity, default_severity, group_by, ungrouped)
+    given |= {"most": most, "until": now(), "since": now() - timedelta(hours=hours)}
+    trial = run_in_tenant(tenant, lambda begin: _run(begin, source_id, given, timeout_s))
+    _show(trial, as_json=as_json)
+
+
+def set_settings(
+    tenant: Tenant,
+    source_id: SourceId,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    config: Config = None,
+    severity: Words = None,
+    default_severity: DefaultSeverity = None,
+    group_by: GroupBy = None,
+    ungrouped: Ungrouped = False,
+    resolve_timeout_s: ResolveAfter = None,
+) -> None:
+    """Change a source's settings; what is not named stays. 'try' shows first what a change would do."""
+    given = _settings(config, severity, default_severity, group_by, ungrouped)
+    given |= {"name": name} if name is not None else {}
+    given |= {"resolve_timeout_s": resolve_timeout_s} if resolve_timeout_s is not None else {}
+    if not given:
+        raise fail(
+            "Say what to change: --config @settings.json, --group-by label, --severity word=P1 ... (see --help)."
+        )
+    run_in_tenant(tenant, lambda begin: _save(begin, source_id, given))
+
+
+async def _save(begin: Begin, source_id: UUID, given: dict[str, Any]) -> None:
+    from pydantic import ValidationError
+
+    from app.ingest.faults import first_fault
+    from app.ingest.schemas import SourceUpdate
+    from app.ingest.service import update_source
+
+    try:
+        wanted = SourceUpdate.model_validate(given)
+    except ValidationError as error:
+        raise fail(first_fault(error)) from None
+    changes = {field: getattr(wanted, field) for field in given}
+    async with begin() as session:
+        changed = await update_source(session, source_id=source_id, changes=changes, actor=ACTOR, now=now())
+    typer.echo(f"{safe(changed.name)} is changed: {', '.join(sorted(changes))}. Deliveries from now on are read so.")
+
+
+def _settings(
+    config: str | None,
+    severity: list[str] | None,
+    default_severity: str | None,
+    group_by: list[str] | None,
+    ungrouped: bool,
+) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     if config is not None:
         given["config"] = parse_config(config)
     if severity:
@@ -52,8 +113,7 @@ def try_candidate(
         given["default_severity"] = default_severity
     if group_by or ungrouped:
         given["group_by"] = group_by or []
-    trial = run_in_tenant(tenant, lambda begin: _run(begin, source_id, given, timeout_s))
-    _show(trial, as_json=as_json)
+    return given
 
 
 def _severities(given: list[str]) -> dict[str, str]:

@@ -12,11 +12,12 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from app.cli.environment import FILE, adopt, leave
 from app.settings import Settings
 from tests.factories.ingest import alert_body
+from tests.fixtures.commands import invoke, put_in_environment
 from tests.fixtures.wait import wait_until
 from tests.ingest.receipts.conftest import Scene
 
@@ -28,22 +29,12 @@ NEVER = "00000000-0000-7000-8000-000000000000"
 @pytest.fixture
 def typed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """The scene, with the settings of its processes in the environment."""
-    settings = scene.resources.get(Settings)
-    for name, value in {
-        "TOCSIN_DATABASE__APP_URL": settings.database.app_url.get_secret_value(),
-        "TOCSIN_DATABASE__SYSTEM_URL": settings.database.system_url.get_secret_value(),
-        "TOCSIN_SECURITY__ENCRYPTION_KEYS": settings.security.encryption_keys[0].get_secret_value(),
-        "TOCSIN_TENANT": str(scene.tenant_id),
-        "COLUMNS": "300",
-    }.items():
-        monkeypatch.setenv(name, value)
+    put_in_environment(monkeypatch, scene.resources.get(Settings), TOCSIN_TENANT=str(scene.tenant_id))
     return scene
 
 
 async def run(command: str, *words: str) -> Result:
-    # On a thread: a command runs its own event loop.
-    app = import_module(f"app.cli.{command}").app
-    return await asyncio.to_thread(CliRunner().invoke, app, list(words))
+    return await invoke(import_module(f"app.cli.{command}").app, *words)
 
 
 async def working(scene: Scene, command: Awaitable[T]) -> T:
@@ -147,6 +138,16 @@ async def test_a_candidate_is_tried_from_the_shell(typed: Scene) -> None:
     assert "severity P1 → P0" in shown.output
     refused = await run("sources", "try", source_id, "--default-severity", "P9")
     assert (refused.exit_code, "default_severity" in refused.output) == (2, True)
+
+
+async def test_a_candidate_is_saved_from_the_shell(typed: Scene) -> None:
+    source_id = str((await typed.source()).source.id)
+    saved = await run("sources", "set", source_id, "--group-by", "service", "--severity", "page=P0", "--name", "shop")
+    assert (saved.exit_code, "group_by, name, severity_map" in saved.output) == (0, True), saved.output
+    rows = await typed.run_sql("select name, group_by, severity_map from sources")
+    assert rows == [("shop", ["service"], {"page": "P0"})]
+    for refused in (("--default-severity", "P9"), ()):
+        assert (await run("sources", "set", source_id, *refused)).exit_code == 2
 
 
 def test_commands_find_the_stack_beside_them(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
