@@ -26,6 +26,7 @@ from app.remediation.rules.states import Outcome, RunState, StepState
 from app.settings import Settings
 from tests.factories.access import make_tokens
 from tests.factories.incidents import deliver, make_event, make_source
+from tests.factories.runbooks import LOOK, make_runbook, restart
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
 from tests.fixtures.servicedesk import serve
@@ -33,36 +34,19 @@ from tests.remediation.conftest import Ward, ward
 
 __all__ = ["ward"]
 
-ASKING = """
-runbook: asks-first
-version: 1
-about: Asks before it acts.
-targets: {service: {kind: http}}
-inputs:
-  path: {type: string, default: /restart, max_length: 200}
-limits: {ceiling: once, cooldown: 0s, run_timeout: 20m}
-steps:
-  - ask: sure
+ASK = """  - ask: sure
     question: "Restart because of ${incident.title}?"
     by: responder
     expires: 5m
-  - check: probe
-    do: http.probe
-    on: service
-    with: {path: /health}
-    timeout: 5s
-  - act: restart
-    do: http.request
-    on: service
-    with: {method: POST, path: "${inputs.path}"}
-    timeout: 5s
-    then: verify
-recovered:
-  every: 1s
-  for: 1m
-  need: 1 in a row
-  all: [{check: probe, is: "probe.up"}]
 """
+ASKING = make_runbook(
+    "asks-first",
+    ASK,
+    LOOK,
+    restart('method: POST, path: "${inputs.path}"'),
+    limits="ceiling: once, cooldown: 0s, run_timeout: 20m",
+    inputs="path: {type: string, default: /restart, max_length: 200}",
+)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from app.main import Application, create_app
 from app.settings import Settings
 from tests.factories.access import make_tokens
 from tests.factories.ingest import alert_body
+from tests.factories.runbooks import make_looking_runbook
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
 
@@ -30,26 +31,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 # Not a tenant's token's business: operators act across tenants by design, and a source's address is its own credential, as
 # is the key of a sender that was made for another service (tests/ingest/dropin asks those for others' alerts).
 ELSEWHERE = ("/v1/admin/tenants/", "/v1/signature-profiles/", "/in/", "/v2/", "/integrations/")
-RUNBOOK = """
-runbook: of-tenant-b
-version: 1
-about: Only to be read.
-targets: {service: {kind: http}}
-limits: {ceiling: read, run_timeout: 5m}
-steps:
-  - check: probe
-    do: http.probe
-    on: service
-    with: {path: /health}
-    timeout: 5s
-    then: verify
-recovered:
-  every: 1s
-  for: 1m
-  need: 1 in a row
-  all:
-    - {check: probe, is: "probe.up"}
-"""
+RUNBOOK = make_looking_runbook("of-tenant-b")
 RULE = {"name": "r", "match": {"alert": ["X"]}, "runbook": "of-tenant-b", "targets": {"service": "t"}}
 TARGET = {"name": "t", "kind": "http", "connection": {"base_url": "http://127.0.0.1:9"}}
 KNOWLEDGE = {"title": "t", "body": "b"}
