@@ -54,7 +54,7 @@ WIRES = (
     Wire(slug="cloudevents", sample="batch", content_type="application/cloudevents-batch+json", says="batch"),
     Wire(slug="cloudevents", sample="binary", content_type=JSON, says="binary"),
     Wire(slug="cloudevents", sample="binary_text", content_type="text/plain", says="binary-text"),
-    Wire(slug="cloudflare", sample="health_check_unhealthy", agent="", headers={"cf-webhook-auth": "another secret"}),
+    Wire(slug="cloudflare", sample="health_check_unhealthy", agent="", headers={"cf-webhook-auth": "{secret}"}),
     # Amazon SNS posts its JSON as text, and its agent is Amazon's; the body is signed by the test.
     Wire(
         slug="cloudwatch",

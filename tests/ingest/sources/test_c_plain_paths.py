@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -12,12 +14,12 @@ from jmespath.exceptions import JMESPathError
 from app.ingest.contract import ParseError
 from app.ingest.sources.generic.expressions import (
     LIST_MAX,
-    STEPS_MAX,
     STRING_MAX,
     Evaluator,
     alternatives,
     compile_expression,
 )
+from app.ingest.sources.generic.scope import STEPS_MAX
 
 NAMES = st.sampled_from(["a", "b", "c", '"x y"'])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
@@ -68,6 +70,18 @@ def test_the_limits_hold_on_the_short_way_too() -> None:
 
 def test_the_budget_is_used_up_on_the_short_way_too() -> None:
     evaluator = Evaluator()
-    evaluator.charge(STEPS_MAX - 1)
+    evaluator.scope.charge(STEPS_MAX - 1)
     with pytest.raises(ParseError, match="steps"):
         evaluator.find("a.b.c || b", {})
+
+
+def test_what_a_delivery_leaves_behind_is_no_work_for_the_garbage_collector() -> None:
+    evaluator = Evaluator({}, {})
+    assert evaluator.find("!a && b.c", {"b": {"c": 1}}) == 1
+    gone = weakref.ref(evaluator)
+    gc.disable()
+    try:
+        del evaluator
+        assert gone() is None
+    finally:
+        gc.enable()

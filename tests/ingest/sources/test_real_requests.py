@@ -116,8 +116,9 @@ class Senders:
     async def send(self, wire: Wire, source: CreatedSource) -> httpx.Response:
         sample, secret, now = sample_of(wire), source.secret or "", self._clock.now()
         body = body_of(wire, sample, secret, now)
-        at_own_address = wire.path.startswith("{address}")
-        shown = proof(source.source.profile, secret, body, now, f"d-{wire.name}") if at_own_address else {}
+        # A sender with a path or a header of its own for the secret adds nothing to them.
+        adds_proof = wire.path.startswith("{address}") and "{secret}" not in wire.headers.values()
+        shown = proof(source.source.profile, secret, body, now, f"d-{wire.name}") if adds_proof else {}
         typed = {"content-type": wire.content_type} if wire.content_type is not None else {}
         own = {name: value.format(secret=secret) for name, value in wire.headers.items()}
         headers = {**sample.headers, "user-agent": wire.agent, **typed, **own, **shown}

@@ -18,6 +18,7 @@ OWN_MAIL = "x-tocsin-notification"
 
 _HOPS_MAX = 100
 _ANSWERS = ("automatic reply:", "auto:", "autoreply:", "out of office", "abwesenheitsnotiz", "automatische antwort")
+_SUBMITTED_END = re.compile(r"[;(\s]")
 _MACHINES = ("mailer-daemon", "postmaster")
 
 
@@ -49,7 +50,7 @@ def _returned(headers: Headers, envelope: Mapping[str, str]) -> str | None:
 
 
 def _answered(headers: Headers) -> str | None:
-    submitted = re.split(r"[;(\s]", headers.first("auto-submitted").lower(), maxsplit=1)[0]
+    submitted = _SUBMITTED_END.split(headers.first("auto-submitted").lower(), maxsplit=1)[0]
     if submitted in ("auto-replied", "auto-notified"):
         return f"an automatic answer (Auto-Submitted: {submitted})"
     precedence = headers.first("precedence").strip().lower()

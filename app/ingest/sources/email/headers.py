@@ -6,12 +6,14 @@ Source: RFC 5322, section 2.2; RFC 2047 and RFC 6532 for what is not ASCII.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.headerregistry import AddressHeader, ContentTypeHeader, HeaderRegistry
 from functools import lru_cache
 from typing import Any
+
+from app.ingest.sources.email.encoded_words import MARK, read_words
 
 BLOCK_MAX = 65_536
 FIELDS_MAX = 300
@@ -22,10 +24,15 @@ _FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9!#$%&'*+.^_`|~-]{0,75})[ \t]*:(.*)",
 # What nearly every mail has, read at a glance; the standard library's reader of structured fields takes a hundred times
 # as long. Whatever looks only a little different is left to it.
 _PLAIN_MAILBOX = re.compile(
-    r"(?:([A-Za-z0-9_'-]+(?: [A-Za-z0-9_'-]+)*) ?<)?"
-    r"([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)(>?)"
+    r"(?:([^<>]*)<)?([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)(>?)"
 )
-_PLAIN_TYPE = re.compile(r"([A-Za-z]+/[A-Za-z0-9.+-]+)(?:; ?charset=(\"?)([A-Za-z0-9_-]+)\2)?")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_'-]+(?: [A-Za-z0-9_'-]+)*")
+_QUOTED_NAME = re.compile(r'"([A-Za-z0-9_\'.,:;()/&+#-]+(?: [A-Za-z0-9_\'.,:;()/&+#-]+)*)"')
+_ENCODED_NAME = re.compile(r"=\?[^\s\"]+\?=(?: =\?[^\s\"]+\?=)*")
+_PLAIN_TYPE = re.compile(
+    r"([A-Za-z]+/[A-Za-z0-9.+-]+)((?:; *[A-Za-z-]+=(?:[A-Za-z0-9._+-]+|\"[A-Za-z0-9 '()+_,./:=-]+\"))*)"
+)
+_PARAMETER = re.compile(r"; *([A-Za-z-]+)=\"?([^;\"]+)")
 _REGISTRY = HeaderRegistry()
 # What its readers of structured fields raise on odd input, besides their own errors.
 _ODD = (MessageError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError, RecursionError)
@@ -39,6 +46,7 @@ class Headers:
     is_cut: bool = False
     _texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _mailboxes: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    _type: tuple[str, Mapping[str, str]] | None = field(default=None, repr=False, compare=False)
 
     def first(self, name: str) -> str:
         """This will return the raw text of the first field of this name, or an empty one."""
@@ -63,53 +71,46 @@ class Headers:
             self._mailboxes[name] = _mailbox(name, self.first(name))
         return self._mailboxes[name]
 
-    def content_type(self) -> tuple[str, dict[str, str]]:
+    def content_type(self) -> tuple[str, Mapping[str, str]]:
         """This will return media type and parameters; ``text/plain`` where there is none or it cannot be read."""
-        raw = self.first("content-type")
-        glance = _PLAIN_TYPE.fullmatch(raw)
-        if glance is not None:
-            return glance[1].lower(), {"charset": glance[3]} if glance[3] else {}
-        read = _read("content-type", raw) if raw else None
-        if not isinstance(read, ContentTypeHeader):
-            return "text/plain", {}
-        try:
-            parameters = {str(name).lower(): str(value) for name, value in read.params.items()}
-            return read.content_type.lower(), parameters
-        except _ODD:
-            return "text/plain", {}
+        if self._type is None:
+            self._type = _content_type(self.first("content-type"))
+        return self._type
 
 
 def split_mail(raw: bytes) -> tuple[bytes, bytes]:
     """This will return the header block and the body of a mail or part."""
     if raw.startswith((b"\r\n", b"\n")):
         return b"", raw.lstrip(b"\r\n") if len(raw) < 4 else raw[1 if raw[:1] == b"\n" else 2 :]
-    ends = [(at, len(mark)) for mark in (b"\r\n\r\n", b"\n\n") if (at := raw.find(mark)) >= 0]
-    if not ends:
-        return raw, b""
-    at, size = min(ends)
-    return raw[:at], raw[at + size :]
+    at, size = raw.find(b"\r\n\r\n"), 4
+    lone = raw.find(b"\n\n", 0, at if at >= 0 else len(raw))
+    if lone >= 0:
+        at, size = lone, 2
+    return (raw[:at], raw[at + size :]) if at >= 0 else (raw, b"")
 
 
 def read_headers(block: bytes) -> Headers:
     """This will cut a header block into its fields; what is no field is passed over."""
     found = Headers(is_cut=len(block) > BLOCK_MAX)
-    text = _as_text(block[:BLOCK_MAX])
     # A line that begins with white space belongs to the field before it.
-    unfolded = re.sub(r"\r?\n[ \t]", " ", text)
-    for count, line in enumerate(re.split(r"\r?\n", unfolded)):
-        if count >= FIELDS_MAX:
-            found.is_cut = True
-            break
+    text = _as_text(block[:BLOCK_MAX]).replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ")
+    lines = text.split("\n", FIELDS_MAX)
+    if len(lines) > FIELDS_MAX:
+        found.is_cut = True
+    for line in lines[:FIELDS_MAX]:
         match = _FIELD.match(line)
         if match is not None:
-            found.fields.setdefault(match.group(1).lower(), []).append(match.group(2).strip()[:VALUE_MAX])
+            found.fields.setdefault(match[1].lower(), []).append(match[2].strip()[:VALUE_MAX])
     return found
 
 
 def decoded(name: str, raw: str) -> str:
     """This will return a field's text with its encoded words read, whatever they claim to be."""
-    if "=?" not in raw:
+    if MARK not in raw:
         return " ".join(raw.split())
+    glance = read_words(raw)
+    if glance is not None:
+        return glance
     read = _read("subject" if name not in ("subject", "comments") else name, raw)
     try:
         return " ".join(str(read if read is not None else raw).split())
@@ -117,16 +118,44 @@ def decoded(name: str, raw: str) -> str:
         return " ".join(raw.split())
 
 
+def _content_type(raw: str) -> tuple[str, Mapping[str, str]]:
+    glance = _PLAIN_TYPE.fullmatch(raw)
+    if glance is not None:
+        pairs = [(name.lower(), text) for name, text in _PARAMETER.findall(glance[2])]
+        if len(dict(pairs)) == len(pairs):
+            return glance[1].lower(), dict(pairs)
+    read = _read("content-type", raw) if raw else None
+    if not isinstance(read, ContentTypeHeader):
+        return "text/plain", {}
+    try:
+        parameters = {str(name).lower(): str(value) for name, value in read.params.items()}
+        return read.content_type.lower(), parameters
+    except _ODD:
+        return "text/plain", {}
+
+
 def _mailbox(name: str, raw: str) -> tuple[str, str]:
     glance = _PLAIN_MAILBOX.fullmatch(raw)
     if glance is not None and (glance[1] is not None) == bool(glance[3]):
-        return glance[2].lower(), glance[1] or ""
+        shown = _display_name((glance[1] or "").removesuffix(" "))
+        if shown is not None:
+            return glance[2].lower(), shown
     read = _read(name, raw) if raw else None
     mailboxes = read.addresses if isinstance(read, AddressHeader) else ()
     if mailboxes:
         return _attribute(mailboxes[0], "addr_spec").lower(), _attribute(mailboxes[0], "display_name")
     plain = re.search(r"[^\s<>,;:\"]{1,200}@[^\s<>,;:\"]{1,200}", raw)
     return (plain.group().lower() if plain is not None else "", "")
+
+
+def _display_name(said: str) -> str | None:
+    """The name before a plain address, None where it takes more than a glance."""
+    if not said or _PLAIN_NAME.fullmatch(said):
+        return said
+    quoted = _QUOTED_NAME.fullmatch(said)
+    if quoted is not None:
+        return quoted[1]
+    return read_words(said) if _ENCODED_NAME.fullmatch(said) else None
 
 
 @lru_cache(maxsize=16)

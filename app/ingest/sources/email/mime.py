@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import binascii
 import codecs
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.ingest.rules import values
+from app.ingest.sources.email.charsets import text_codec
 from app.ingest.sources.email.headers import Headers, read_headers, split_mail
 from app.ingest.sources.email.plain import html_to_text, tidy
 
@@ -21,14 +23,6 @@ TEXT_BYTES_MAX = 262_144
 TEXT_MAX = 32_768
 _BOUNDARY_MAX = 200
 _LINE_MAX = 100
-
-_TEXT_CODECS = frozenset(
-    {"ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf_8", "big5", "big5hkscs", "hz"}
-    | {"gb2312", "gbk", "gb18030", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "johab", "koi8-r", "koi8-u"}
-    | {"iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_kr", "tis-620", "mac-roman", "mac-cyrillic", "ptcp154"}
-    | {f"iso8859-{number}" for number in range(1, 17)}
-    | {f"cp{number}" for number in (437, 850, 852, 855, 858, 866, 874, *range(1250, 1259))}
-)
 
 
 @dataclass
@@ -111,7 +105,7 @@ def _parts(body: bytes, boundary: str, *, limit: int) -> list[bytes]:
     return parts
 
 
-def _leaf(found: Content, part: Headers, raw: bytes, media: str, parameters: dict[str, str]) -> None:
+def _leaf(found: Content, part: Headers, raw: bytes, media: str, parameters: Mapping[str, str]) -> None:
     disposition = part.first("content-disposition").partition(";")[0].strip().lower()
     name = values.one_line(parameters.get("name") or _file_name(part), limit=100)
     if media not in ("text/plain", "text/html") or disposition == "attachment":
@@ -155,13 +149,10 @@ _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 def _decode(raw: bytes, charset: str, found: Content) -> str:
     """By what the part says, where that is a character set and true; by UTF-8 and then Windows' Latin otherwise."""
     said = charset.strip().lower()
-    try:
-        codec = "utf-8" if not said else codecs.lookup(said).name if len(said) <= 40 else ""
-    except (LookupError, ValueError, TypeError):
-        codec = ""
-    if codec not in _TEXT_CODECS:
+    codec = text_codec(said) if said else "utf-8"
+    if not codec:
         found.warn(f"character set {said[:40]!r} is not known")
-    for candidate in (codec if codec in _TEXT_CODECS else "", "utf-8"):
+    for candidate in (codec, "utf-8"):
         if candidate:
             try:
                 # A text that was cut may end within a character.

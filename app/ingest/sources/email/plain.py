@@ -17,7 +17,8 @@ _CELLS = frozenset({"td", "th"})
 
 def html_to_text(source: str) -> str:
     """This will return the text of an HTML page, with line ends where blocks end. Linear, and never raises."""
-    lowered = _CAPITALS.sub(lambda found: found.group().lower(), source)
+    # Of the same length: some letters that are not ASCII have more than one in lower case.
+    lowered = source.lower() if source.isascii() else _CAPITALS.sub(lambda found: found.group().lower(), source)
     written: list[str] = []
     at = 0
     while (start := source.find("<", at)) >= 0:
@@ -57,7 +58,8 @@ def tidy(text: str) -> str:
     """This will strip each line and keep no more than one empty line in a row."""
     lines: list[str] = []
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        plain = " ".join(line.split())
+        # What is printable holds no white space but the blank, so hardly any line has to be taken apart.
+        plain = line.strip() if line.isprintable() and "  " not in line else " ".join(line.split())
         if plain or (lines and lines[-1]):
             lines.append(plain)
     return "\n".join(lines).strip()

@@ -7,20 +7,8 @@ import re
 from collections.abc import Collection, Sequence
 
 FIRING = frozenset(
-    {"problem", "alert", "alarm", "firing", "triggered", "trigger", "opened", "open", "down", "critical", "crit"}
-    | {
-        "warning",
-        "warn",
-        "error",
-        "failed",
-        "failure",
-        "failing",
-        "unreachable",
-        "disaster",
-        "emergency",
-        "fatal",
-        "new",
-    }
+    {"problem", "alert", "alarm", "firing", "triggered", "trigger", "opened", "open", "down", "critical", "crit", "new"}
+    | {"warning", "warn", "error", "failed", "failure", "failing", "unreachable", "disaster", "emergency", "fatal"}
 )
 # These mean it wherever they stand; "ok", "up", "closed" and the like are part of too many names.
 _PLAIN_SPOKEN = frozenset(
@@ -39,6 +27,7 @@ _SEVERE = frozenset(
 )
 # In capitals or after "severity" only: a subject such as "Low disk space" or "High load" says something else.
 _QUIET = frozenset({"high", "medium", "average", "moderate", "minor", "low", "information", "info", "notice", "normal"})
+_SEVERITIES = _SEVERE | _QUIET
 _BEFORE_A_SEVERITY = frozenset({"severity", "priority", "level", "urgency", "sev"})
 _SPELT = {"crit": "critical", "major": "high", "severe": "critical", "moderate": "medium"}
 
@@ -48,14 +37,15 @@ def tokens(text: str) -> list[str]:
     return [word.rstrip(".") or word for word in _TOKEN.findall(text)[:_TOKENS_MAX]]
 
 
-def state_word(subject: str, *, over: Collection[str], taken: Collection[str]) -> str:
+def state_word(said: Sequence[str], *, over: Collection[str], taken: Collection[str]) -> str:
     """This will return the word that says what the state is, lower case, or nothing.
 
     Args:
+        said: The subject's words.
         over: Words that mean "resolved", lower case.
         taken: Words that mean "acknowledged", lower case.
     """
-    words = [word.lower() for word in tokens(subject)]
+    words = [word.lower() for word in said]
     while words and words[0] in _PREFIXES:
         words.pop(0)
     for index, word in enumerate(words[:_LEAD]):
@@ -79,22 +69,21 @@ def _fate(following: Sequence[str]) -> str:
     return told if told in _PLAIN_SPOKEN else ""
 
 
-def severity_word(subject: str) -> str:
-    """This will return the word of the subject that says how bad it is; one in capitals goes before the others."""
-    words = tokens(subject)
+def severity_word(words: Sequence[str]) -> str:
+    """This will return the word of a subject that says how bad it is; one in capitals goes before the others."""
     loud = [word for word in words if word.isupper()]
     named = [word for before, word in itertools.pairwise(words) if before.lower() in _BEFORE_A_SEVERITY]
     for word in [*named, *loud]:
-        if word.lower() in _SEVERE | _QUIET:
+        if word.lower() in _SEVERITIES:
             return _SPELT.get(word.lower(), word.lower())
     lowered = next((word.lower() for word in words if word.lower() in _SEVERE), "")
     return _SPELT.get(lowered, lowered)
 
 
-def about(subject: str, *, states: Collection[str]) -> str:
-    """This will return the subject without what changes from one mail about the same thing to the next."""
+def about(words: Sequence[str], *, states: Collection[str]) -> str:
+    """This will return a subject without what changes from one mail about the same thing to the next."""
     kept = []
-    for word in tokens(subject):
+    for word in words:
         lowered = word.lower()
         told = lowered in _SEVERE or (word.isupper() and lowered in _QUIET)
         if not told and lowered not in _PREFIXES and lowered not in FIRING and lowered not in states:

@@ -20,12 +20,12 @@ from jmespath.visitor import Options, TreeInterpreter
 from app.ingest.contract import ParseError
 from app.ingest.sources.generic.functions import ARGUMENTS, LITERAL_ARGUMENTS, PATTERN_ARGUMENT, MappingFunctions
 from app.ingest.sources.generic.regexes import InvalidPattern, compile_pattern, compile_replacement
+from app.ingest.sources.generic.scope import Scope
 
 EXPRESSION_MAX = 1000
 SELECTS_MAX = 2
 SELECT_WIDTH_MAX = 16
 FUNCTIONS_MAX = 8
-STEPS_MAX = 200_000
 LIST_MAX = 20_000
 STRING_MAX = 1_048_576
 _SIZED = (list, str)
@@ -189,50 +189,26 @@ class Evaluator(TreeInterpreter):
     """Evaluates expressions against documents of one delivery, on one budget.
 
     Args:
-        headers: The request's, lower case, for ``header()``.
-        document: The whole payload, for ``document()``.
-
-    Attributes:
-        fields: Named fields of the alert at hand, for ``field()``.
+        headers: The request's, lower case.
+        document: The whole payload.
     """
 
     def __init__(self, headers: Mapping[str, str] | None = None, document: object = None) -> None:
-        self.fields: Mapping[str, Any] = {}
-        own = MappingFunctions(
-            charge=self.charge,
-            headers=headers or {},
-            document=document,
-            field=self._field,
-        )
-        super().__init__(Options(custom_functions=own))
-        self._steps = 0
-
-    def _field(self, name: str) -> Any:
-        return self.fields.get(name)
-
-    def charge(self, steps: int) -> None:
-        """This will take steps off the budget.
-
-        Raises:
-            ParseError: It is used up.
-        """
-        self._steps += steps
-        if self._steps > STEPS_MAX:
-            raise ParseError("mapping.failed", f"the mapping took more than {STEPS_MAX} steps")
+        self.scope = Scope(headers or {}, document)
+        super().__init__(Options(custom_functions=MappingFunctions(self.scope)))
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         """This will evaluate one node, counted and its result measured."""
-        self._steps += 1
-        if self._steps > STEPS_MAX:
-            self.charge(0)
-        result = super().visit(node, *args, **kwargs)
+        self.scope.charge(1)
+        # The library's own dispatch keeps the methods that it finds in the object: a circle for the garbage collector.
+        result = getattr(self, f"visit_{node['type']}")(node, *args, **kwargs)
         if isinstance(result, _SIZED):
             _measure(result)
         return result
 
     def _along(self, path: Path, document: object) -> Any:
         """What the interpreter would find for this path, with its budget and its limits."""
-        self.charge(2 * len(path))
+        self.scope.charge(2 * len(path))
         found = document
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None

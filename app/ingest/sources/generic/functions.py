@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from jmespath import functions
 
 from app.ingest.sources.generic.regexes import TEXT_MAX, compile_pattern, cost_of, replace_matches
+from app.ingest.sources.generic.scope import Scope
 
 ARGUMENTS: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(("keys", "length", "max", "min", "sort", "to_number", "type", "values"), (1, 1)),
@@ -31,27 +32,10 @@ _STRING: Any = {"types": ["string"]}
 
 
 class MappingFunctions(functions.Functions):
-    """The functions of one delivery.
+    """The functions of one delivery."""
 
-    Args:
-        charge: Takes steps off the delivery's budget.
-        headers: The request's, lower case.
-        document: The whole payload, whichever part of it is looked at.
-        field: Looks a named field of the current alert up.
-    """
-
-    def __init__(
-        self,
-        *,
-        charge: Callable[[int], None],
-        headers: Mapping[str, str],
-        document: object,
-        field: Callable[[str], Any],
-    ) -> None:
-        self._charge = charge
-        self._headers = headers
-        self._document = document
-        self._field = field
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
 
     @functions.signature(_TEXT, _STRING)
     def _func_match(self, value: object, pattern: str) -> bool | None:
@@ -71,7 +55,7 @@ class MappingFunctions(functions.Functions):
         if value is None:
             return None
         text, compiled = _as_text(value)[:TEXT_MAX], compile_pattern(pattern)
-        self._charge(cost_of(compiled, text) * 4)
+        self._scope.charge(cost_of(compiled, text) * 4)
         return replace_matches(compiled, text, replacement)
 
     @functions.signature(_TEXT)
@@ -88,24 +72,24 @@ class MappingFunctions(functions.Functions):
 
     @functions.signature(_STRING)
     def _func_from_json(self, text: str) -> Any:
-        self._charge(1 + len(text) // 50)
+        self._scope.charge(1 + len(text) // 50)
         return orjson.loads(text)
 
     @functions.signature(_STRING)
     def _func_header(self, name: str) -> str | None:
-        return self._headers.get(name.lower())
+        return self._scope.headers.get(name.lower())
 
     @functions.signature(_STRING)
     def _func_field(self, name: str) -> Any:
-        return self._field(name)
+        return self._scope.fields.get(name)
 
     @functions.signature()
     def _func_document(self) -> Any:
-        return self._document
+        return self._scope.document
 
     def _search(self, value: object, pattern: str) -> Any:
         text, compiled = _as_text(value)[:TEXT_MAX], compile_pattern(pattern)
-        self._charge(cost_of(compiled, text))
+        self._scope.charge(cost_of(compiled, text))
         return compiled.search(text)
 
 

@@ -66,7 +66,7 @@ class Mapper(Generic[Config]):
         config = self.config
         warnings = list(warnings)
         named: dict[str, Any] = {}
-        self._item, self.unfound, self._evaluator.fields = item, [], named
+        self._item, self.unfound, self._evaluator.scope.fields = item, [], named
         for name, text in config.fields.items():
             named[name] = self._find(f"fields.{name}", text)
         ignored = self._ignored()
