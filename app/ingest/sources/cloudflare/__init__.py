@@ -123,7 +123,7 @@ def _description(text: str, data: Mapping[str, Any]) -> str:
 SOURCE = AlertSource(
     slug="cloudflare",
     title="Cloudflare",
-    profile="url_secret",
+    profile="header_token",
     parse=parse,
     severities={**COMMON_SEVERITIES, **ALERT_TYPES},
     resolve_timeout_s=_RESOLVE_TIMEOUT_S,
@@ -145,7 +145,8 @@ SOURCE = AlertSource(
     },
     document="https://developers.cloudflare.com/notifications/reference/webhook-payload-schema/",
     document_date="2026-11-21",
-    setup="Under Notifications > Destinations add a webhook with the address and its secret, then choose it in each "
-    "notification policy. The severity follows the alert type; a severity_map with other types or other severities goes over "
-    "it. Alerts of which Cloudflare never says that they are over are resolved after a day.",
+    setup="Under Notifications > Destinations add a webhook with the address, and the source's secret as its Secret: it comes "
+    "in the header cf-webhook-auth. Choose the webhook in each notification policy. The severity follows the alert type; a "
+    "severity_map with other types or other severities goes over it. Alerts of which Cloudflare never says that they are over "
+    "are resolved after a day.",
 )
