@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import pkgutil
 import random
 import threading
 import time
+from pathlib import Path
 
 from alembic import context
 from sqlalchemy import Connection, pool, text
@@ -33,9 +33,10 @@ LOCK_NOT_AVAILABLE = "55P03"
 
 def import_models() -> None:
     """This will import each domain's tables so that the metadata is whole."""
-    for module in pkgutil.walk_packages(app.__path__, "app."):
-        if module.name.endswith(".models"):
-            importlib.import_module(module.name)
+    # Found as files: ``pkgutil.walk_packages`` would import every package of the service to look into it.
+    root = Path(app.__path__[0])
+    for file in sorted(root.rglob("models.py")):
+        importlib.import_module(".".join(("app", *file.relative_to(root).with_suffix("").parts)))
 
 
 def database_url() -> str:

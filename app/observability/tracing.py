@@ -18,7 +18,6 @@ from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, create_key, detach
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -69,6 +68,9 @@ def configure_tracing(settings: TelemetrySettings, *, process: str) -> None:
     """
     if not settings.otlp_endpoint or _tracing.provider is not None:
         return
+    # Brings Protocol Buffers along, which a process without a receiver does without.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
     provider = TracerProvider(
         resource=Resource.create(
             {
