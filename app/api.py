@@ -24,6 +24,7 @@ ROUTERS = (
     "app.ingest.replays.endpoints",
     "app.ingest.trials.endpoints",
     "app.ingest.heartbeats.endpoints",
+    "app.ingest.checks.endpoints",
     "app.ingest.limits.endpoints",
     "app.incidents.endpoints",
     "app.remediation.endpoints",

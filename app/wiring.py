@@ -27,6 +27,7 @@ DOMAINS_WITH_JOBS = (
     "app.ingest.replays.jobs",
     "app.ingest.trials.jobs",
     "app.ingest.heartbeats.jobs",
+    "app.ingest.checks.jobs",
     "app.incidents.jobs",
     "app.remediation.jobs",
     "app.enhancement.jobs",

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deliveries": ("app.cli.deliveries", "List deliveries, read those that came to nothing, and try them again."),
     "incidents": ("app.cli.incidents", "List incidents and read the history of one."),
     "heartbeat": ("app.cli.heartbeats", "Expect to hear of something; a missed beat opens an alert."),
+    "check": ("app.cli.checks", "Ask an address again and again; wrong answers open an alert."),
     "smtp": ("app.cli.smtp", "Receive mail for email sources until stopped."),
     "limits": ("app.cli.limits", "Show and set what tenants and sources may send."),
     "jobs": ("app.cli.jobs", "List, inspect, retry and discard jobs; pause and resume processing."),

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from datetime import datetime
-from uuid import UUID
 
-import orjson
-
-from app.core.ids import DeliveryId, new_id
 from app.db.tenancy import TenantSession
-from app.incidents.schemas import AlertEvent, AlertStatus, AppliedAlert, Severity
-from app.incidents.service import apply_alerts
+from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.heartbeats.models import HeartbeatRow
 from app.ingest.heartbeats.rules import spoken
-from app.ingest.models import DeliveryRow, SourceRow
-from app.ingest.rules.requests import sequence_of
-from app.ingest.schemas import DeliveryState
-from app.ingest.service import source_facts
+from app.ingest.models import SourceRow
+from app.ingest.own_events import say
 
 
 async def raise_alert(
@@ -41,7 +32,7 @@ async def raise_alert(
         labels={"heartbeat": row.name},
         group={"heartbeat": row.name},
     )
-    await _apply(session, row, source, event, said="failed" if row.failed_at else "missed", at=server_now, now=now)
+    await _say(session, row, source, event, said="failed" if row.failed_at else "missed", at=server_now, now=now)
 
 
 async def end_alert(
@@ -71,7 +62,7 @@ async def end_alert(
         labels={"heartbeat": row.name},
         group={"heartbeat": row.name},
     )
-    await _apply(session, row, source, event, said="over", at=at, now=now)
+    await _say(session, row, source, event, said="over", at=at, now=now)
 
 
 def dedup_key(row: HeartbeatRow) -> str:
@@ -79,7 +70,7 @@ def dedup_key(row: HeartbeatRow) -> str:
     return f"heartbeat:{row.name}"
 
 
-async def _apply(
+async def _say(
     session: TenantSession,
     row: HeartbeatRow,
     source: SourceRow,
@@ -89,56 +80,5 @@ async def _apply(
     at: datetime,
     now: datetime,
 ) -> None:
-    delivery_id = new_id()
-    # It is said once and holds until it is over, however long the source's own alerts may stay silent.
-    facts = dataclasses.replace(source_facts(source), resolve_timeout_s=None)
-    (applied,) = await apply_alerts(
-        session,
-        source=facts,
-        delivery_id=DeliveryId(delivery_id),
-        received_at=at,
-        seq=sequence_of(delivery_id),
-        events=[event],
-        now=now,
-    )
-    session.add(_delivery(row, source, delivery_id, event, applied, said=said, at=at, now=now))
-
-
-def _delivery(
-    row: HeartbeatRow,
-    source: SourceRow,
-    delivery_id: UUID,
-    event: AlertEvent,
-    applied: AppliedAlert,
-    *,
-    said: str,
-    at: datetime,
-    now: datetime,
-) -> DeliveryRow:
-    """The row by which the change can be followed, as if the heartbeat had sent it."""
-    body = orjson.dumps({"heartbeat": row.name, "is": said, "at": at, "beats": row.beats})
-    digest = hashlib.sha256(body).digest()
-    incidents = [str(applied.incident_id)] if applied.incident_id is not None else []
-    shown = {
-        "dedup_key": event.dedup_key,
-        "status": event.status.value,
-        "outcome": applied.outcome.value,
-        "reason": applied.reason,
-        "alert_id": str(applied.alert_id) if applied.alert_id is not None else None,
-        "incident_id": incidents[0] if incidents else None,
-    }
-    return DeliveryRow(
-        tenant_id=row.tenant_id,
-        id=delivery_id,
-        source_id=source.id,
-        received_at=at,
-        shard=0,
-        state=DeliveryState.PROCESSED.value,
-        replay_key=b"heartbeat:" + digest,
-        body_sha256=digest,
-        headers={},
-        body=body,
-        size_bytes=len(body),
-        result={"outcomes": {applied.outcome.value: 1}, "alerts": [shown], "incidents": incidents, "warnings": []},
-        processed_at=now,
-    )
+    told = {"heartbeat": row.name, "is": said, "at": at, "beats": row.beats}
+    await say(session, source, event, told=told, at=at, now=now)
