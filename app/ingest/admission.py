@@ -1,4 +1,4 @@
-"""Who is let in now: limits are held in this process's memory, and a request over one costs no signature and no query.
+"""Who is let in now: limits are held in this process's memory, and a request over one costs no query.
 
 Only what was verified is counted, so nobody who merely knows an address can use up its owner's share. What has to be
 asked (limits that were set, backlogs, how many processes share a rate) is asked off the requests' path, for all busy

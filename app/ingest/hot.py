@@ -61,8 +61,10 @@ LATENCY = histogram(
 __all__ = ["IngestApp", "openapi_path_item"]
 
 PREFIX = "/in/"
-# Read although it is refused: a body of this size came with its headers, and the connection stays of use.
-_READ_ANYWAY_BYTES = 16_384
+# Over a limit, a body up to this size is read and its sender proved before anything is said: only then is a limit nobody
+# else's business. It came with its headers and costs a signature; what is larger is turned away unread and unproved, as a
+# flood must cost less than what it asks for.
+_PROVED_BYTES = 16_384
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -154,11 +156,12 @@ class IngestApp:
         except Unavailable:
             return self._overloaded_unread
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
-        gate = (door or self._deliveries).gate
-        if source is not None and (reason := gate.refusal(source)) is not None:
-            return await self._turn_away(source, reason, headers, receive)
+        size = _declared_size(headers)
+        over = (door or self._deliveries).gate.refusal(source) if source is not None else None
+        if source is not None and over is not None and (size is None or size > _PROVED_BYTES):
+            return self._turn_away(source, over, unread=True)
         cap = source.max_body_bytes if source is not None else self._nobodys_caps.of(public_id)
-        if _declared_length(headers) > cap:
+        if size is not None and size > cap:
             return self._too_large(source)
         try:
             body = await read_body(
@@ -170,12 +173,18 @@ class IngestApp:
             return self._overloaded_unread
         self._bytes += len(body)
         try:
-            return await self._judge(public_id, source, door, scope, body)
+            return await self._judge(public_id, source, door, scope, body, over)
         finally:
             self._bytes -= len(body)
 
     async def _judge(
-        self, public_id: str, source: KnownSource | None, door: Door | None, scope: Scope, body: bytes
+        self,
+        public_id: str,
+        source: KnownSource | None,
+        door: Door | None,
+        scope: Scope,
+        body: bytes,
+        over: Limited | None,
     ) -> Answer:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
         path = raw_path.split(b"?", 1)[0].decode("latin-1")
@@ -198,15 +207,19 @@ class IngestApp:
             REFUSED.labels(reason).inc()
             self._note(source, reason, request)
             return answers.UNAUTHORISED
-        return await self._take(source, door, verdict, request)
+        return await self._take(source, door, verdict, request, over)
 
-    async def _take(self, source: KnownSource, door: Door, verdict: Verified, request: SignedRequest) -> Answer:
-        """Act on a request whose sender is who it says."""
+    async def _take(
+        self, source: KnownSource, door: Door, verdict: Verified, request: SignedRequest, over: Limited | None
+    ) -> Answer:
+        """Act on a request whose sender is who it says, unless the source is over a limit."""
         if verdict.challenge is not None:
             return answers.challenge(verdict.challenge)
         if source.state != SourceState.ACTIVE.value:
             self._note(source, source.state)
             return answers.GONE if source.state == SourceState.DELETED.value else self._overloaded
+        if over is not None:
+            return self._turn_away(source, over, unread=False)
         if verdict.confirm_url is not None:
             return await self._confirm(source, verdict.confirm_url)
         door.gate.took(source, len(request.body))
@@ -222,23 +235,9 @@ class IngestApp:
             return self._overloaded
         return answers.CONFIRMING
 
-    async def _turn_away(
-        self, source: KnownSource, reason: Limited, headers: Sequence[tuple[bytes, bytes]], receive: Receive
-    ) -> Answer:
-        """Refuse before the signature is checked: a flood must cost less than what it asks for."""
+    def _turn_away(self, source: KnownSource, reason: Limited, *, unread: bool) -> Answer:
         LIMITED.labels(reason.value).inc()
         self._note(source, reason.value)
-        unread = not 0 < _declared_length(headers) <= _READ_ANYWAY_BYTES
-        if not unread:
-            try:
-                await read_body(
-                    receive,
-                    cap_bytes=_READ_ANYWAY_BYTES,
-                    timeout_s=self._settings.body_timeout_s,
-                    arriving=self._arriving,
-                )
-            except (TooLarge, TimeoutError, Crowded):
-                unread = True
         return self._turned_away.answer(reason, status=source.profile.responses.overload, unread=unread)
 
     def _too_large(self, source: KnownSource | None) -> Answer:
@@ -258,8 +257,12 @@ def _reason_of(source: KnownSource, refused: Refused) -> str:
     return refused.reason.value
 
 
-def _declared_length(headers: Sequence[tuple[bytes, bytes]]) -> int:
+def _declared_size(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """Bytes of the body, as far as the headers say; None where it comes in chunks."""
+    size: int | None = 0
     for name, value in headers:
         if name == b"content-length":
-            return int(value) if value.isdigit() and len(value) < 20 else 0
-    return 0
+            size = int(value) if value.isdigit() and len(value) < 20 else None
+        elif name == b"transfer-encoding":
+            return None
+    return size

@@ -96,6 +96,22 @@ async def test_a_stranger_who_knows_the_address_uses_nothing_up(limited: Any, sc
     assert await statuses(sender, source, 5) == [202] * 5
 
 
+@pytest.mark.parametrize("door", ["", "/heartbeat", "/v2/enqueue"])
+async def test_a_stranger_learns_nothing_of_a_source_that_is_over_its_limit(
+    limited: Any, scratch_resources: Resources, door: str
+) -> None:
+    sender, _, _ = limited(tenant_deliveries_per_s=1)
+    source = await committed_source(scratch_resources, await make_tenant(scratch_resources.get(Database)))
+    beat = {"content": b"", "headers": signed_headers(source, b"", sender.resources.get(Clock).now(), "beat")}
+    assert (await sender.client.post(f"{source.url_path}/heartbeat", **beat)).status_code == 404
+    assert await statuses(sender, source, 2) == [202, 503]
+    for method, content in (("POST", b"{}"), ("POST", b"")):
+        of_source = await sender.client.request(method, source.url_path + door, content=content)
+        of_nobody = await sender.client.request(method, f"/in/{'0' * 26}{door}", content=content)
+        assert (of_source.status_code, of_source.content) == (401, of_nobody.content)
+        assert of_source.headers == of_nobody.headers
+
+
 async def test_a_sender_that_retries_429_is_told_429_and_only_that_one(
     limited: Any, scratch_resources: Resources
 ) -> None:
