@@ -21,8 +21,8 @@ select $1::uuid, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
   'Queue of service svc' || n % 97 || ' is deep on host h' || n % 31, 'x', 'Restarted the consumer', 'trusted', 8,
   now() - make_interval(mins => n)
 from generate_series($3::int / 10 + 1, $4::int / 10) n where $2::uuid is not null;
-insert into case_terms (tenant_id, kind, term, document_id, weight)
-select $1::uuid, 'incident', t.term, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 1
+insert into case_terms (tenant_id, kind, term, document_id, weight, words)
+select $1::uuid, 'incident', t.term, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 1, 8
 from generate_series($3::int / 10 + 1, $4::int / 10) n,
   lateral (values ('queue'), ('servic'), ('deep'), ('host'), ('svc' || n % 97), ('h' || n % 31), ('consum'), ('restart'), ('case' || n)) as t(term)
 where $2::uuid is not null on conflict do nothing;

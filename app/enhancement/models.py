@@ -127,7 +127,11 @@ class CaseDocumentRow(TenantScoped, Base):
 
 
 class CaseTermRow(Base):
-    """One word of one document, or one exact fact of it (``=10.0.0.5``), with how often it occurs."""
+    """One word of one document, or one exact fact of it (``=10.0.0.5``), with how often it occurs.
+
+    Attributes:
+        words: The document's length; null where the row is from before it was noted here.
+    """
 
     __tablename__ = "case_terms"
 
@@ -136,6 +140,7 @@ class CaseTermRow(Base):
     term: Mapped[str] = mapped_column(Text, primary_key=True)
     document_id: Mapped[UUID] = mapped_column(primary_key=True)
     weight: Mapped[int] = mapped_column(SmallInteger)
+    words: Mapped[int | None] = mapped_column(SmallInteger)
 
     __table_args__ = (
         ForeignKeyConstraint(

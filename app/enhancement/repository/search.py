@@ -21,8 +21,6 @@ from app.db.tenancy import TenantSession
 from app.enhancement.models import CaseDocumentRow
 from app.enhancement.repository import search_statements as statements
 
-_CANDIDATES_PER_HIT = 10
-
 
 @dataclass(frozen=True)
 class IndexSize:
@@ -103,7 +101,6 @@ async def upsert_document(session: TenantSession, document: NewDocument) -> UUID
             "facts": sorted({f"={fact}"[:200] for fact in document.facts}),
         },
     )
-    await session.execute(statements.COUNT_WORDS, ids)
     return document_id
 
 
@@ -158,7 +155,6 @@ async def rank_by_terms(
         "average": max(mean_words, 1.0),
         "exclude": list(exclude),
         "limit": limit,
-        "candidates": limit * _CANDIDATES_PER_HIT,
     }
     return [TermHit(row.document_id, tuple(row.terms)) for row in await session.execute(statements.BM25, parameters)]
 

@@ -10,8 +10,11 @@ from sqlalchemy import ARRAY, Double, Text, Uuid, bindparam, text
 _CONFIG = "english"
 _USABLE = "length(u.lexeme) between 2 and 60 and u.lexeme !~ '^[-+0-9.,:/%]+$'"
 
+_LONGEST = 32_767  # of a smallint
+
 NIL = UUID(int=0)
 
+# A document's length stands with each of its words as well, so that ranking reads no document.
 INSERT_TERMS = text(
     f"""
     with parsed as (
@@ -19,19 +22,18 @@ INSERT_TERMS = text(
         from unnest(
             setweight(to_tsvector('{_CONFIG}', :title), 'A') || setweight(to_tsvector('{_CONFIG}', :rest), 'C')
         ) u where {_USABLE}
+    ), terms as materialized (
+        select term, coalesce(weight, 1) as weight from parsed union all select f, 1 from unnest(:facts) f
+    ), length as (
+        select coalesce(sum(weight), 0) as words from terms
+    ), counted as (
+        update case_documents set words = length.words from length where tenant_id = :tenant_id and id = :document_id
     )
-    insert into case_terms (tenant_id, kind, term, document_id, weight)
-    select :tenant_id, :kind, term, :document_id, coalesce(weight, 1) from parsed
-    union all
-    select :tenant_id, :kind, f, :document_id, 1 from unnest(:facts) f
+    insert into case_terms (tenant_id, kind, term, document_id, weight, words)
+    select :tenant_id, :kind, term, :document_id, weight, least(words, {_LONGEST}) from terms, length
     """  # noqa: S608 - constants of this module only
 ).bindparams(
     bindparam("facts", type_=ARRAY(Text)), bindparam("tenant_id", type_=Uuid), bindparam("document_id", type_=Uuid)
-)
-
-COUNT_WORDS = text(
-    "update case_documents set words = (select coalesce(sum(weight), 0) from case_terms t where t.tenant_id = :tenant_id"
-    " and t.document_id = :document_id) where tenant_id = :tenant_id and id = :document_id"
 )
 
 # Documents that are counted, and of which the mean length is taken: beyond it the weights of words hardly change.
@@ -77,30 +79,32 @@ SIZE = text(
 ).bindparams(bindparam("tenant_id", type_=Uuid), bindparam("nil", type_=Uuid, value=NIL))
 
 # BM25 with k1 = 1.2 and b = 0.75. Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009.
+# Only the index is read until the best are known: the rows, and the documents even more so, lie far apart. A row without
+# its document's length, from before there was one, counts as of mean length.
 BM25 = text(
     f"""
     with postings as materialized (
-        select t.document_id, q.term, q.idf, t.weight
+        select t.document_id, q.term, q.idf, q.idf * t.weight * 2.2::float8
+            / (t.weight + 1.2::float8 * (0.25::float8 + 0.75::float8 * coalesce(t.words / :average, 1))) as score
         from unnest(:terms, :idfs) as q(term, idf) cross join lateral (
-            select document_id, weight from case_terms
+            select document_id, weight::float8 as weight, words::float8 as words from case_terms
             where tenant_id = :tenant_id and kind = :kind and term = q.term
             order by document_id desc limit {POSTINGS_READ}
         ) t
-    ), promising as materialized (
-        -- What the lengths can change is less than what the words decide: only these need their documents.
-        select document_id from postings group by document_id
-        order by sum(idf * weight * 2.2 / (weight + 1.2)) desc, document_id desc limit :candidates
+    ), best as materialized (
+        -- As many as are wanted, even if all that may not be named were among them.
+        select document_id, sum(score) as score from postings group by document_id
+        order by score desc, document_id desc limit :limit + cardinality(:exclude)
     )
-    select p.document_id, sum(p.idf * p.weight * 2.2 / (p.weight + 1.2 * (0.25 + 0.75 * d.words / :average))) as score,
-        array_agg(p.term order by p.idf desc) as terms
-    from promising join postings p using (document_id)
-    join case_documents d on d.tenant_id = :tenant_id and d.id = p.document_id
-    where d.ref <> all(:exclude)
-    group by p.document_id order by score desc, p.document_id limit :limit
+    select b.document_id, (select array_agg(p.term order by p.idf desc) from postings p where p.document_id = b.document_id)
+        as terms
+    from best b join case_documents d on d.tenant_id = :tenant_id and d.id = b.document_id
+    where d.ref <> all(:exclude) order by b.score desc, b.document_id desc limit :limit
     """  # noqa: S608 - constants of this module only
 ).bindparams(
     bindparam("terms", type_=ARRAY(Text)),
     bindparam("idfs", type_=ARRAY(Double)),
+    bindparam("average", type_=Double),
     bindparam("exclude", type_=ARRAY(Text)),
     bindparam("tenant_id", type_=Uuid),
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from app.core.redaction import remove_secrets
 from app.db.tenancy import TenantSession
 from app.enhancement.contract import ContextRequest
 from app.enhancement.models import CaseDocumentRow
@@ -14,7 +15,6 @@ from app.enhancement.repository.search import IndexSize
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, SourceKind, Trust
 from app.enhancement.rules.ranking import Features, choose_terms, fuse, idf, is_relevant, reasons, rerank
-from app.core.redaction import remove_secrets
 from app.enhancement.rules.text import content_words, cut, plain_text, signature_hash, words
 
 _MAX_BODY = 16_384
