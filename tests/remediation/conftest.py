@@ -56,9 +56,12 @@ class Patient:
     restarts: int = 0
     writes: list[str] = field(default_factory=list)
     on_restart: Callable[[], Awaitable[None]] | None = None
+    on_look: Callable[[], Awaitable[None]] | None = None
     answers: int = 200
 
     async def health(self, request: Request) -> JSONResponse:
+        if self.on_look is not None:
+            await self.on_look()
         return JSONResponse({"ok": self.healthy}, status_code=200 if self.healthy else 503)
 
     async def restart(self, request: Request) -> JSONResponse:

@@ -22,6 +22,10 @@ _INSERT = text(
     " :max_attempts, coalesce(cast(:run_at as timestamptz), now()) + make_interval(secs => :delay_s), :trace_context)"
     " on conflict do nothing returning id"
 )
+_HASTEN = text(
+    "update jobs set run_at = now()"
+    " where tenant_id = :tenant_id and kind = :kind and unique_key = :unique_key and state = 'scheduled' and run_at > now()"
+)
 
 
 async def enqueue(
@@ -48,6 +52,13 @@ async def enqueue(
     session.enqueued = True
     found: UUID | None = (await session.execute(_INSERT, row)).scalar_one_or_none()
     return JobId(found) if found is not None else None
+
+
+async def hasten(session: TenantSession, job: Job, *, unique_key: str) -> None:
+    """This will make the open job of this kind and key due now, where it waits for a later time."""
+    session.enqueued = True
+    values = {"tenant_id": session.tenant_id, "kind": job.kind, "unique_key": unique_key}
+    await session.execute(_HASTEN, values)
 
 
 async def enqueue_many(session: TenantSession, jobs: Sequence[tuple[Job, str | None]]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.remediation.jobs.definitions import AdvanceRun, ExpireApproval, ExpireRun, StartRun
-from app.remediation.jobs.driving import drive
+from app.remediation.jobs.definitions import AdvanceRun, ExpireApproval, ExpireRun, StartRun, drive
+from app.remediation.jobs.driving import advance
 from app.remediation.jobs.starting import start_run
 
-__all__ = ["AdvanceRun", "ExpireApproval", "ExpireRun", "StartRun", "drive", "start_run"]
+__all__ = ["AdvanceRun", "ExpireApproval", "ExpireRun", "StartRun", "advance", "drive", "start_run"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from app.db.jobs.context import RetryLater
 from app.remediation.jobs.desk import Desk, Entry, Position, Progress, Turn
-from app.remediation.jobs.looking import look
+from app.remediation.jobs.looking import look_again
 from app.remediation.repository import runs
 from app.remediation.rules.conditions import judge
-from app.remediation.rules.document import CheckStep, DecideStep, TellStep, UseStep, WaitStep
+from app.remediation.rules.document import DecideStep, TellStep, UseStep, WaitStep
 from app.remediation.rules.expression import parse_condition
 from app.remediation.rules.graph import next_step
 from app.remediation.rules.states import Outcome, StepState
@@ -81,20 +80,18 @@ async def wait(desk: Desk, at: Position, step: WaitStep) -> Progress:
     """
     started, due = await _begin(desk, at, step)
     now = desk.now()
-    if step.until is None:
+    if step.until is None or step.check is None:
         if now < due and not at.is_dry_run:
-            raise RetryLater(
-                min(due, at.deadline), reason=f"step {at.key} waits until {due.isoformat(timespec='seconds')}"
-            )
+            return await desk.pause(at, due, reason=f"step {at.key} waits until {due.isoformat(timespec='seconds')}")
         await _end_wait(desk, at, step, started, output={"until": due.isoformat()})
         return Turn.GO_ON
-    holds, seen = await _condition(desk, at, step)
+    holds, seen = await _condition(desk, at, step.check, until=step.until)
     if holds:
         await _end_wait(desk, at, step, started, output=seen)
         return Turn.GO_ON
     if now < due and not at.is_dry_run and step.every is not None:
-        # The last look is when the time is up, however long the pauses are; and no pause outlasts the run.
-        raise RetryLater(min(now + step.every, due, at.deadline), reason=f"step {at.key} looks again")
+        # The last look is when the time is up, however long the pauses are.
+        return await desk.pause(at, min(now + step.every, due), reason=f"step {at.key} looks again")
     await _run_out(desk, at, step, started, seen)
     return Turn.GO_ON
 
@@ -118,20 +115,12 @@ async def _begin(desk: Desk, at: Position, step: WaitStep) -> tuple[datetime, da
         return row.started_at, row.due_at or row.started_at
 
 
-async def _condition(desk: Desk, at: Position, step: WaitStep) -> tuple[bool, dict[str, Any]]:
-    repeated = next(other for other in at.document.steps if other.key == step.check)
-    if not isinstance(repeated, CheckStep) or step.until is None:
-        return False, {"error": f"{step.check} is no check"}
-    found = await look(desk, at, repeated)
+async def _condition(desk: Desk, at: Position, check: str, *, until: str) -> tuple[bool, dict[str, Any]]:
+    found = await look_again(desk, at, check)
     if found.output is None:
         return False, {"error": found.error}
-    values = at.with_values(**{repeated.key: found.output}).values
-    values = {
-        **values,
-        "checks": {**values["checks"], repeated.key: found.output},
-        "before": at.values["checks"],
-    }
-    return judge(parse_condition(step.until), values, now=desk.now()) is True, found.output
+    values = at.seen_again(check, found.output)
+    return judge(parse_condition(until), values, now=desk.now()) is True, found.output
 
 
 async def _end_wait(desk: Desk, at: Position, step: WaitStep, started: datetime, *, output: dict[str, Any]) -> None:

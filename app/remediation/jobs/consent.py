@@ -8,8 +8,8 @@ from app.core.ids import RunId
 from app.db.jobs.context import Completion
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
-from app.remediation.jobs.definitions import ExpireApproval
-from app.remediation.jobs.desk import Desk, Entry, Position, Progress, RunOver, Turn
+from app.remediation.jobs.definitions import ExpireApproval, drive
+from app.remediation.jobs.desk import Desk, Entry, Position, Progress, Turn
 from app.remediation.models import RunStepRow
 from app.remediation.repository import runs
 from app.remediation.rules.document import AskStep
@@ -67,6 +67,10 @@ def wait_for_person(
         row = await runs.find_step(session, run_id=at.run_id, key=at.key)
         if run is None or row is None or run.state != RunState.RUNNING.value:
             return
+        if run.cancel_requested:
+            # Cancelled since the last look, by somebody who found this job running: nobody else would end the run.
+            await drive(session, RunId(run.id))
+            return
         until = min(desk.now() + expires, run.deadline)
         row.state, row.due_at = StepState.AWAITING_APPROVAL.value, until
         row.approval = open_approval(
@@ -74,7 +78,15 @@ def wait_for_person(
         )
         run.state, run.updated_at = RunState.AWAITING_APPROVAL.value, desk.now()
         await session.flush()
-        await _tell_question(session, desk, at, question, until)
+        await tell(
+            session,
+            run,
+            kind="run.approval_wanted",
+            summary=f"Runbook {run.runbook} asks before step {at.key}",
+            reason=question,
+            now=desk.now(),
+            data={"step": at.key, "plan_digest": run.plan_digest, "expires_at": until.isoformat()},
+        )
         job = ExpireApproval(run_id=RunId(at.run_id), step_key=at.key)
         await enqueue(session, job, run_at=until, unique_key=f"{at.run_id}:{at.key}")
 
@@ -105,18 +117,3 @@ async def _simulated(desk: Desk, at: Position, step: AskStep, question: str) -> 
         )
         await desk.record(session, run, at, entry, go=at.cursor(next_step(at.document, step)))
     return Turn.GO_ON
-
-
-async def _tell_question(session: TenantSession, desk: Desk, at: Position, question: str, until: datetime) -> None:
-    run = await runs.lock_run(session, at.run_id)
-    if run is None:
-        raise RunOver
-    await tell(
-        session,
-        run,
-        kind="run.approval_wanted",
-        summary=f"Runbook {run.runbook} asks before step {at.key}",
-        reason=question,
-        now=desk.now(),
-        data={"step": at.key, "plan_digest": run.plan_digest, "expires_at": until.isoformat()},
-    )

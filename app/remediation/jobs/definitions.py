@@ -1,4 +1,4 @@
-"""The work of remediation."""
+"""The work of remediation, and what sets a run's driver to work."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from uuid import UUID
 from app.core.backoff import RetryPolicy
 from app.core.ids import RunId
 from app.core.jobs import Job, Queue
+from app.db.jobs.queue import enqueue, hasten
+from app.db.tenancy import TenantSession
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,3 +54,10 @@ class ExpireApproval(Job):
 
     run_id: RunId
     step_key: str
+
+
+async def drive(session: TenantSession, run_id: RunId) -> None:
+    """This will see to it that the run is driven on now, although it may wait for a later time; one driver at a time."""
+    job = AdvanceRun(run_id=run_id)
+    if await enqueue(session, job, unique_key=str(run_id)) is None:
+        await hasten(session, job, unique_key=str(run_id))

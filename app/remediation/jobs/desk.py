@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from app.db.jobs.context import Completion, JobContext
+from app.db.jobs.context import Completion, JobContext, RetryLater
 from app.db.tenancy import TenantSession
 from app.net.keyring import KeyRing
 from app.net.outbound import OutboundHttp
@@ -90,8 +90,10 @@ class Position:
     def cursor(self, key: str) -> str:
         return f"{self.frame}:{key}"
 
-    def with_values(self, **values: Any) -> Position:
-        return replace(self, values={**self.values, **values})
+    def seen_again(self, check: str, output: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values with a check's newest output; what the checks had found first is ``before``."""
+        before = self.values["checks"]
+        return {**self.values, check: output, "checks": {**before, check: output}, "before": before}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,20 @@ class Desk:
                 cancel_requested=run.cancel_requested,
                 open_intent=await runs.has_open_intent(session, run.id),
             )
+
+    async def pause(self, at: Position, until: datetime, *, reason: str) -> Turn:
+        """This will put the run's job back until then, at the latest until the run's deadline.
+
+        Returns:
+            GO_ON where somebody has cancelled the run meanwhile: what they woke is this very job.
+
+        Raises:
+            RetryLater: Nobody has.
+        """
+        async with self.holding() as (_, run):
+            if run.cancel_requested:
+                return Turn.GO_ON
+        raise RetryLater(min(until, at.deadline), reason=reason)
 
     async def record(
         self, session: TenantSession, run: RunRow, at: Position, entry: Entry, *, go: str | None = None

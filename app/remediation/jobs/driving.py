@@ -7,13 +7,12 @@ from typing import assert_never
 from app.core.ids import RunId
 from app.core.jobs import registry
 from app.db.jobs.context import Completion, JobContext, RetryLater
-from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
 from app.observability.tracing import span_from
 from app.remediation.jobs.acting import act
 from app.remediation.jobs.branching import decide, tell_step, use, wait
 from app.remediation.jobs.consent import ask
-from app.remediation.jobs.definitions import AdvanceRun, ExpireApproval, ExpireRun
+from app.remediation.jobs.definitions import AdvanceRun, ExpireApproval, ExpireRun, drive
 from app.remediation.jobs.desk import Desk, Position, Progress, RunOver, Turn
 from app.remediation.jobs.looking import check
 from app.remediation.jobs.verifying import verify
@@ -126,8 +125,3 @@ async def expire_approval(session: TenantSession, job: ExpireApproval, ctx: JobC
     run = await runs.lock_run(session, job.run_id)
     if run is not None and await expire(session, run=run, step_key=job.step_key, now=ctx.clock.now()):
         await drive(session, RunId(run.id))
-
-
-async def drive(session: TenantSession, run_id: RunId) -> None:
-    """This will see to it that the run is driven on; one driver at a time."""
-    await enqueue(session, AdvanceRun(run_id=run_id), unique_key=str(run_id))

@@ -97,6 +97,12 @@ async def look(desk: Desk, at: Position, step: CheckStep) -> Look:
     return Look(input=arguments, output=output.model_dump(mode="json"), target_id=target_id)
 
 
+async def look_again(desk: Desk, at: Position, key: str) -> Look:
+    """This will run a check of the runbook once more, for a step that waits for it or for the judgement of recovery."""
+    step = next((step for step in at.document.steps if step.key == key), None)
+    return await look(desk, at, step) if isinstance(step, CheckStep) else Look(input={}, error=f"{key} is no check")
+
+
 async def _context(desk: Desk, target_id: UUID | None, timeout_s: float) -> ReadContext:
     if target_id is None:
         raise ReadFailed("the check has no target")

@@ -17,8 +17,7 @@ from app.db.jobs.context import JobContext
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
 from app.incidents.events import IncidentOpened
-from app.remediation.jobs.definitions import ExpireRun, StartRun
-from app.remediation.jobs.driving import drive
+from app.remediation.jobs.definitions import ExpireRun, StartRun, drive
 from app.remediation.models import RunbookRuleRow, RunRow
 from app.remediation.repository import inventory, runs
 from app.remediation.rules.budgets import Refusal

@@ -6,16 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from app.core.ids import IncidentId
-from app.db.jobs.context import RetryLater
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import AlertStatus
 from app.incidents.service import find_open_alert_status
 from app.remediation.jobs.desk import Desk, Entry, Position, Progress, Turn
-from app.remediation.jobs.looking import look
+from app.remediation.jobs.looking import look_again
 from app.remediation.models import RunRow
 from app.remediation.repository import runs
 from app.remediation.rules.conditions import judge
-from app.remediation.rules.document import CheckStep
 from app.remediation.rules.expression import parse_condition
 from app.remediation.rules.recovery import AlertClause, CheckClause, Recovered
 from app.remediation.rules.states import Outcome, StepState
@@ -38,7 +36,7 @@ async def verify(desk: Desk, at: Position) -> Progress:
     started, samples = await _begin(desk, at)
     now, first = desk.now(), started + recovered.after
     if now < first:
-        raise RetryLater(min(first, at.deadline), reason="recovery is judged after a pause")
+        return await desk.pause(at, first, reason="recovery is judged after a pause")
     clauses = [await _clause(desk, at, clause) for clause in recovered.all]
     samples = [*samples, {"at": now.isoformat(), "good": sample_of(clauses), "clauses": clauses}][-_MAX_SAMPLES:]
     until = min(first + recovered.duration, at.deadline)
@@ -47,7 +45,8 @@ async def verify(desk: Desk, at: Position) -> Progress:
     verdict = judge_samples([sample["good"] for sample in samples], need=recovered.need, is_over=is_over)
     await _keep(desk, at, started, samples, verdict)
     if verdict is None:
-        raise RetryLater(now + recovered.every, reason=f"recovery is being judged, {len(samples)} samples so far")
+        reason = f"recovery is being judged, {len(samples)} samples so far"
+        return await desk.pause(at, now + recovered.every, reason=reason)
     return Turn.GO_ON
 
 
@@ -71,20 +70,10 @@ async def _clause(desk: Desk, at: Position, clause: CheckClause | AlertClause) -
     """Whether one clause holds now; None where that cannot be known."""
     if isinstance(clause, AlertClause):
         return await _alert_is_resolved(desk, at, clause)
-    step = next((step for step in at.document.steps if step.key == clause.check), None)
-    if not isinstance(step, CheckStep):
-        return None
-    found = await look(desk, at, step)
+    found = await look_again(desk, at, clause.check)
     if found.output is None:
         return None
-    before = dict(at.values["checks"])
-    values = {
-        **at.values,
-        clause.check: found.output,
-        "checks": {**before, clause.check: found.output},
-        "before": before,
-    }
-    return judge(parse_condition(clause.condition), values, now=desk.now())
+    return judge(parse_condition(clause.condition), at.seen_again(clause.check, found.output), now=desk.now())
 
 
 async def _alert_is_resolved(desk: Desk, at: Position, clause: AlertClause) -> bool | None:
