@@ -151,8 +151,7 @@ class Relay:
         await self._sweep_expired()
         for extra in self._extra_sweeps:
             await failpoint("sweep.before_extra")
-            async with system_session(self._database, reason="relay.extra_sweep") as session:
-                await extra(session)
+            await self._sweep_extra(extra)
         await self._report()
 
     async def run(self) -> None:
@@ -210,6 +209,13 @@ class Relay:
             raise BrokerHangs
         self._sending.result()
 
+    async def _sweep_extra(self, extra: Sweep) -> None:
+        try:
+            async with system_session(self._database, reason="relay.extra_sweep") as session:
+                await extra(session)
+        except Exception as error:  # noqa: BLE001 - one that always fails must not keep the others from being done
+            log.error("relay.sweep_failed", error=repr(error)[:1000])
+
     async def _sweep_expired(self) -> None:
         # Leases are on the server's clock, so "expired" is judged by it too, never by this process's.
         statement = text("select kind, outcome from tocsin_private.sweep_expired(:limit, clock_timestamp())")
@@ -237,9 +243,3 @@ class Relay:
             OLDEST_DUE.labels(queue).set(oldest_due_s)
             DEAD.labels(queue).set(dead)
             PAUSED.labels(queue).set(not pauses.isdisjoint({queue, "*"}))
-
-
-async def purge_finished(session: SystemSession, *, keep: timedelta, limit: int = 1000) -> int:
-    """This will delete jobs that finished well longer than ``keep`` ago, a bounded number at a time."""
-    statement = text("select tocsin_private.purge_finished(clock_timestamp() - cast(:keep as interval), :limit)")
-    return int((await session.execute(statement, {"keep": keep, "limit": limit})).scalar_one())

@@ -27,7 +27,7 @@ from workers.isolation import IsolationWatch
 from workers.partitions import PartitionKeeper
 from workers.publisher import CeleryPublisher
 from workers.quiet_keys import QuietKeys
-from workers.relay import Relay, Sweep, purge_finished
+from workers.relay import Relay, Sweep
 from workers.server_watch import ServerWatch
 from workers.storm_watch import StormWatch
 
@@ -35,35 +35,40 @@ log = structlog.get_logger(__name__)
 
 
 def standard_sweeps(settings: Settings) -> list[Sweep]:
-    """This will return what runs beside the relay's own repairs: stranded deliveries, old rows, the watch on isolation
-    and on PostgreSQL's connections."""
-
-    async def stranded_deliveries(session: SystemSession) -> None:
-        await session.execute(
-            text("select tocsin_private.sweep_intake(:older, :limit)"),
-            {"older": timedelta(seconds=settings.ingest.sweep_after_s), "limit": 500},
-        )
-
-    async def old_rows(session: SystemSession) -> None:
-        await purge_finished(session, keep=timedelta(days=settings.jobs.keep_finished_days))
-        await session.execute(text("select tocsin_private.expire_replay_keys(:limit)"), {"limit": 1000})
-        await session.execute(text("select tocsin_private.expire_idempotency_keys(:limit)"), {"limit": 1000})
-        await session.execute(
-            text("select tocsin_private.purge_deliveries(clock_timestamp() - cast(:keep as interval), :limit)"),
-            {"keep": timedelta(days=settings.ingest.delivery_retention_days), "limit": 1000},
-        )
-
-    keeper = PartitionKeeper(retention_days=settings.ingest.delivery_retention_days)
+    """This will return what runs beside the relay's own repairs, each by itself: stranded deliveries, old rows, the watch
+    on isolation and on PostgreSQL's connections."""
+    keep_days = settings.ingest.delivery_retention_days
     return [
-        stranded_deliveries,
-        old_rows,
+        _calling("sweep_intake(:older, :limit)", older=timedelta(seconds=settings.ingest.sweep_after_s), limit=500),
+        _calling(
+            "purge_finished(clock_timestamp() - cast(:keep as interval), :limit)",
+            keep=timedelta(days=settings.jobs.keep_finished_days),
+            limit=1000,
+        ),
+        _calling("expire_replay_keys(:limit)", limit=1000),
+        _calling("expire_idempotency_keys(:limit)", limit=1000),
+        _calling(
+            "purge_deliveries(clock_timestamp() - cast(:keep as interval), :limit)",
+            keep=timedelta(days=keep_days),
+            limit=1000,
+        ),
         IsolationWatch(),
         ServerWatch(),
         StormWatch(),
-        keeper,
+        PartitionKeeper(retention_days=keep_days),
         QuietKeys(),
         BackupWatch(),
     ]
+
+
+def _calling(function: str, **values: object) -> Sweep:
+    """A sweep that is one function of the database."""
+    statement = text(f"select tocsin_private.{function}")
+
+    async def sweep(session: SystemSession) -> None:
+        await session.execute(statement, values)
+
+    return sweep
 
 
 async def serve(settings: Settings, pulse: Pulse) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from app.core.clock import Clock, FakeClock
 from app.core.ids import TenantId, new_id
 from app.db.engine import Database
 from app.db.jobs.queue import enqueue
-from app.db.system import system_session
+from app.db.system import SystemSession, system_session
 from app.db.tenancy import tenant_session
 from app.embedded.valkey import EmbeddedValkey
+from app.observability.metrics import REGISTRY
 from app.settings import Settings
 from app.settings.jobs import JobSettings
 from tests.fixtures.database import make_tenant
@@ -150,6 +152,32 @@ async def test_an_expired_coalescing_job_yields_to_its_scheduled_successor(bench
     assert second is not None
     assert (await bench.row(first))["state"] == "cancelled"
     assert (await bench.row(second))["state"] == "scheduled"
+
+
+async def test_a_sweep_that_always_fails_keeps_no_other_from_being_done(bench: Bench) -> None:  # F44
+    done: list[str] = []
+
+    async def broken(session: SystemSession) -> None:
+        await session.execute(text("select tocsin_private.no_such_function()"))
+
+    async def wrong(session: SystemSession) -> None:
+        raise KeyError("a bug of ours")
+
+    async def partitions(session: SystemSession) -> None:
+        done.append("made")
+
+    await fill(bench.database, bench.tenant_id, 3)
+    relay = Relay(
+        database=bench.database,
+        publisher=CollectingPublisher(),
+        settings=bench.resources.get(Settings).jobs,
+        extra_sweeps=[broken, wrong, partitions],
+    )
+    with capture_logs() as logs:
+        await relay.sweep()
+    assert done == ["made"]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["relay.sweep_failed"] * 2
+    assert REGISTRY.get_sample_value("tocsin_jobs_due", {"queue": "maintenance"}) == 3
 
 
 async def test_paused_queues_and_tenants_wait(bench: Bench) -> None:
