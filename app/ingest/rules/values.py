@@ -60,12 +60,18 @@ def _as_text(value: object) -> str:
 
 def one_line(value: object, *, limit: int = TITLE_MAX) -> str:
     """This will return clean text without line breaks and control characters, for titles."""
+    if isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= limit:
+        return _spaced(value)  # nearly every text there is
     text = clean_text(value, limit=limit * 4)
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    # What is printable holds no white space but the blank, so hardly any text has to be taken apart.
-    plain = " ".join(text.split()) if "  " in text else text.strip()
+    plain = _spaced(text)
     return plain if len(plain) <= limit else plain[: limit - 1] + ELLIPSIS
+
+
+def _spaced(text: str) -> str:
+    """Blanks around the text and repeated ones taken out; what is printable holds no other white space."""
+    return " ".join(text.split()) if "  " in text else text.strip()
 
 
 def clean_mapping(value: object, *, value_limit: int = LABEL_VALUE_MAX) -> dict[str, str]:
@@ -112,10 +118,17 @@ def _parse_text_time(text: str) -> datetime | None:
     if text.isascii() and text.isdigit():
         return parse_time(int(text)) if 9 <= len(text) <= 19 else None
     try:
-        found = datetime.fromisoformat(_RUBY_OFFSET.sub(r"\1\2", text))
+        found = _from_iso(text)
         return _of_this_age((found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC))
     except (ValueError, OverflowError):
         return None
+
+
+def _from_iso(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(_RUBY_OFFSET.sub(r"\1\2", text))
 
 
 def _of_this_age(found: datetime) -> datetime | None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.headerregistry import AddressHeader, ContentTypeHeader, HeaderRegistry
 from functools import lru_cache
 from typing import Any
 
+from app.ingest.rules import values
 from app.ingest.sources.email.encoded_words import MARK, read_words
 
 BLOCK_MAX = 65_536
@@ -58,7 +60,7 @@ class Headers:
         found = self._texts.get(name)
         if found is None:
             raw = self.first(name)
-            found = self._texts[name] = decoded(name, raw) if raw else ""
+            found = self._texts[name] = decoded(raw) if raw else ""
         return found
 
     def count(self, name: str) -> int:
@@ -104,18 +106,13 @@ def read_headers(block: bytes) -> Headers:
     return found
 
 
-def decoded(name: str, raw: str) -> str:
-    """This will return a field's text with its encoded words read, whatever they claim to be."""
-    if MARK not in raw:
-        return " ".join(raw.split())
-    glance = read_words(raw)
-    if glance is not None:
-        return glance
-    read = _read("subject" if name not in ("subject", "comments") else name, raw)
-    try:
-        return " ".join(str(read if read is not None else raw).split())
-    except _ODD:
-        return " ".join(raw.split())
+def decoded(raw: str) -> str:
+    """This will return a field's text on one line, its encoded words read whatever they claim to be."""
+    text = read_words(raw) if MARK in raw else raw
+    if text is None:
+        read = _read("subject", raw)
+        text = raw if read is None else str(read)
+    return values.one_line(text, limit=VALUE_MAX)
 
 
 def _content_type(raw: str) -> tuple[str, Mapping[str, str]]:
@@ -141,9 +138,9 @@ def _mailbox(name: str, raw: str) -> tuple[str, str]:
         if shown is not None:
             return glance[2].lower(), shown
     read = _read(name, raw) if raw else None
-    mailboxes = read.addresses if isinstance(read, AddressHeader) else ()
-    if mailboxes:
-        return _attribute(mailboxes[0], "addr_spec").lower(), _attribute(mailboxes[0], "display_name")
+    with suppress(*_ODD):
+        if isinstance(read, AddressHeader) and read.addresses:
+            return read.addresses[0].addr_spec.lower(), read.addresses[0].display_name or ""
     plain = re.search(r"[^\s<>,;:\"]{1,200}@[^\s<>,;:\"]{1,200}", raw)
     return (plain.group().lower() if plain is not None else "", "")
 
@@ -170,13 +167,6 @@ def _read(name: str, raw: str) -> Any:
         return _reader(name)(name, raw)
     except _ODD:
         return None
-
-
-def _attribute(value: Any, name: str) -> str:
-    try:
-        return str(getattr(value, name) or "")
-    except _ODD:
-        return ""
 
 
 def _as_text(block: bytes) -> str:
