@@ -56,13 +56,14 @@ def in_tenant(tenant: UUID, work: Callable[[TenantSession], Awaitable[None]]) ->
 def list_jobs(
     tenant: Tenant,
     state: Annotated[list[JobState] | None, typer.Option(help="May be given several times.")] = None,
+    queue: Annotated[Queue | None, typer.Option(help="Only this queue.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
 ) -> None:
     """List jobs, newest first."""
     from app.operations import service
 
     async def work(session: TenantSession) -> None:
-        rows = await service.list_jobs(session, states=state or [], kind=None, queue=None, before=None, limit=limit)
+        rows = await service.list_jobs(session, states=state or [], kind=None, queue=queue, before=None, limit=limit)
         table = listing("id", "kind", "queue", "state", "attempt", "due", "error")
         for row in rows:
             attempt = f"{row.attempt}/{row.max_attempts}"

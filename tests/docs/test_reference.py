@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,6 @@ from app.db.migrate import ROOT
 
 PAGES = ("settings.md", "metrics.md", "problems.md", "api.md")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages as a fresh process writes them, which has declared nothing of the tests' own."""
-    folder = tmp_path_factory.mktemp("reference")
-    subprocess.run([sys.executable, "-m", "workers.reference", str(folder)], cwd=ROOT, check=True, timeout=60)
-    return folder
 
 
 @pytest.mark.parametrize("page", PAGES)
