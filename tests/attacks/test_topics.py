@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,49 @@ def test_a_certificate_counts_while_it_is_valid_and_of_a_usual_key_only() -> Non
     request, held = from_topic(SNS.message()), [secret(PROFILE, TOPIC)]
     expired = {CERTIFICATE_URL: _read(SNS.certificate(days=1))}
     assert PROFILE.remote.judge(request, held, NOW, expired) == Refused(RefusalReason.SKEW)
+    early = {CERTIFICATE_URL: _read(SNS.certificate(start=NOW + timedelta(seconds=1)))}
+    assert PROFILE.remote.judge(request, held, NOW, early) == Refused(RefusalReason.SKEW)
     assert PROFILE.remote.judge(request, held, NOW, {}) == Refused(RefusalReason.UNKNOWN_KEY)
+
+
+OTHERS_NAMES = {
+    "another-service": {"also": "s3.us-east-1.amazonaws.com"},
+    "another-region": {"also": "sns.eu-west-1.amazonaws.com"},
+    "lookalike": {"also": "sns.amazonaws.com.attacker.test"},
+    "inside-another": {"also": "evil.sns.amazonaws.com"},
+    "everything": {"also": "*.amazonaws.com"},
+    "china": {"also": "sns-us-east-1.amazonaws.com.cn"},
+    "common-name-beside": {"made_out_to": "sns.amazonaws.com", "also": "evil.test"},
+    "common-name-alone": {"made_out_to": "evil.test", "also": None},
+}
+
+
+@pytest.mark.attack("A38")
+@pytest.mark.parametrize("names", OTHERS_NAMES.values(), ids=OTHERS_NAMES)
+def test_a_certificate_that_is_made_out_to_another_signs_nothing(names: dict[str, Any]) -> None:
+    assert PROFILE.remote is not None
+    request, held = from_topic(SNS.message()), [secret(PROFILE, TOPIC)]
+    others = {CERTIFICATE_URL: _read(SNS.certificate(**names))}
+    assert PROFILE.remote.judge(request, held, NOW, others) == Refused(RefusalReason.UNTRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "name"),
+    [
+        ("aws", "us-east-1", "SNS.amazonaws.com"),
+        ("aws", "eu-south-1", "sns-signing.eu-south-1.amazonaws.com"),
+        ("aws-us-gov", "us-gov-east-1", "sns-us-gov-west-1.amazonaws.com"),
+        ("aws-cn", "cn-north-1", "sns-cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_each_partition_of_amazon_has_its_own_names(partition: str, region: str, name: str) -> None:
+    assert PROFILE.remote is not None
+    topic = f"arn:{partition}:sns:{region}:123456789012:alarms"
+    url = f"https://sns.{region}.amazonaws.com{'.cn' if partition == 'aws-cn' else ''}/SimpleNotificationService-1.pem"
+    body = SNS.message(TopicArn=topic, SigningCertURL=url)
+    for raw in (SNS.certificate(also=name), SNS.certificate(made_out_to=name, also=None)):
+        verdict = PROFILE.remote.judge(from_topic(body, topic), [secret(PROFILE, topic)], NOW, {url: _read(raw)})
+        assert isinstance(verdict, Verified), (topic, verdict)
 
 
 def _read(raw: bytes) -> KeySet:

@@ -61,7 +61,7 @@ _EXPLAINED: Mapping[str, str] = {
     "no_secret": "The source holds no secret that is valid now.",
     "claim": "The sender names another issuer, audience, topic, subject or claim than the source believes.",
     "unknown_key": "The key that is said to have signed is not among the published ones.",
-    "untrusted": "An address in the message is not the sender's own, or the certificate came from no trusted proxy.",
+    "untrusted": "An address in the message, or the certificate, is not the sender's own, or came from no trusted proxy.",
     "not_configured": "The installation lacks a setting: the public URL, or the proxy's certificate header.",
     "keys_unavailable": "The sender's public keys cannot be fetched at the moment; deliveries are asked to come back.",
 }

@@ -22,6 +22,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import NameOID
 
 MAX_DOCUMENT_BYTES: Final = 262_144
 _MAX_KEYS: Final = 50
@@ -48,12 +49,14 @@ class PublishedKey:
 
     Attributes:
         not_before: Of a certificate; None for keys that are valid as long as they are published.
+        names: The DNS names that a certificate gives its holder, lower case.
     """
 
     algorithm: str
     key: RSAPublicKey | EllipticCurvePublicKey = field(repr=False)
     not_before: datetime | None = None
     not_after: datetime | None = None
+    names: frozenset[str] = frozenset()
 
     def is_valid_at(self, now: datetime) -> bool:
         if self.not_before is None or self.not_after is None:
@@ -89,11 +92,24 @@ def _read_certificate(raw: bytes) -> KeySet:
         with quietly():
             found = x509.load_pem_x509_certificate(raw)
         key, valid_from, valid_until = found.public_key(), found.not_valid_before_utc, found.not_valid_after_utc
-    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
+        names = frozenset(name.lower() for name in _dns_names(found))
+    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         raise UnreadableKeys("the document is no PEM certificate that can be read") from error
     if not isinstance(key, RSAPublicKey) or not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
         raise UnreadableKeys("the certificate's key is no RSA key of a usual size")
-    return {"": PublishedKey("RS256", key, valid_from, valid_until)}
+    return {"": PublishedKey("RS256", key, valid_from, valid_until, names)}
+
+
+def _dns_names(found: x509.Certificate) -> list[str]:
+    """The subject's common name counts only where there are no alternative names.
+
+    Source: RFC 6125, section 6.4.4.
+    """
+    try:
+        named = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return [str(part.value) for part in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return named.get_values_for_type(x509.DNSName)
 
 
 def _read_jwks(raw: bytes) -> KeySet:

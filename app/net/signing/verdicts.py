@@ -39,7 +39,8 @@ class RefusalReason(StrEnum):
     Attributes:
         CLAIM: Somebody is named whom the source does not expect: issuer, audience, topic, certificate's subject.
         UNKNOWN_KEY: The key that is said to have signed is not among the published ones.
-        UNTRUSTED: An address in the message, or the place a certificate's header came from, is not to be believed.
+        UNTRUSTED: An address in the message, whom a certificate is made out to, or the place its header came from, is not to be
+            believed.
         NOT_CONFIGURED: A setting of the installation is missing that this profile needs.
     """
 

@@ -125,8 +125,17 @@ class Topic:
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key(1))
 
-    def certificate(self, *, days: int = 36_500, start: datetime = datetime(2025, 1, 1, tzinfo=UTC)) -> bytes:
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    def certificate(
+        self,
+        *,
+        days: int = 36_500,
+        start: datetime = datetime(2025, 1, 1, tzinfo=UTC),
+        made_out_to: str = "sns.amazonaws.com",
+        also: str | None = "sns.amazonaws.com",
+    ) -> bytes:
+        """Made out to a common name and, unless it is None, to an alternative name."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, made_out_to)])
+        named = x509.SubjectAlternativeName([x509.DNSName(also)] if also is not None else [])
         built = (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -135,9 +144,9 @@ class Topic:
             .serial_number(1)
             .not_valid_before(start)
             .not_valid_after(start + timedelta(days=days))
-            .sign(self.key, hashes.SHA256())
         )
-        return built.public_bytes(Encoding.PEM)
+        built = built.add_extension(named, critical=False) if also is not None else built
+        return built.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def message(self, kind: str = "Notification", *, now: datetime = NOW, version: str = "2", **changes: Any) -> bytes:
         """A signed message; what is changed is changed before it is signed."""

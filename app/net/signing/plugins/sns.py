@@ -1,9 +1,13 @@
 """Amazon SNS: a message in the body, signed with a certificate whose address is in the same body.
 
-So the address is believed only where it is SNS's own, and fetched only for the topic that the source names. A request to
-confirm a subscription is called by a job, after its signature holds, and only where it too is SNS's own.
+So the address is believed only where it is SNS's own, and fetched only for the topic that the source names; the
+certificate must be valid now, and made out to SNS. Who issued it is not checked: the file holds no chain, so its intermediate
+would have to be fetched over plain HTTP. What stands for it is the TLS of the host that it comes from.
 
-Source: AWS, "Verifying the signatures of Amazon SNS messages" and "Parsing Amazon SNS message formats", read 2026-11.
+A request to confirm a subscription is called by a job, after its signature holds, and only where it too is SNS's own.
+
+Source: AWS, "Verifying the signatures of Amazon SNS messages" and "Parsing Amazon SNS message formats"; the names of the
+certificates: AWS SDK for Java 2, sns-message-manager, read 2026-11.
 """
 
 from __future__ import annotations
@@ -53,6 +57,15 @@ _SIGNED: Final = {
     "UnsubscribeConfirmation": _OF_A_HANDSHAKE,
 }
 _OPTIONAL: Final = frozenset({"Subject"})
+# Both regions of GovCloud have the certificate of one.
+_SIGNER_OF_PARTITION: Final = {"aws-us-gov": ("sns-us-gov-west-1",)}
+
+
+class _Region(NamedTuple):
+    """Where SNS is in a region, and to whom its certificate there may be made out."""
+
+    home: str
+    signers: frozenset[str]
 
 
 class _Message(NamedTuple):
@@ -64,6 +77,7 @@ class _Message(NamedTuple):
     version: str
     certificate_url: str
     confirm_url: str | None
+    signers: frozenset[str]
 
 
 class SnsCheck:
@@ -89,14 +103,12 @@ class SnsCheck:
         if isinstance(found, Refused):
             return refuse(found, request)
         message, secret = found
-        key = held.get(message.certificate_url, {}).get("")
-        if key is None or not isinstance(key.key, RSAPublicKey):
-            return refuse(UNKNOWN_KEY, request)
-        if not key.is_valid_at(now):
-            return refuse(SKEW, request)
+        key = _key_of(message, held, now)
+        if isinstance(key, Refused):
+            return refuse(key, request)
         try:
             # SHA-1 is what SignatureVersion 1 says, which topics have unless somebody sets another.
-            key.key.verify(message.signature, message.signed, PKCS1v15(), _HASHES[message.version]())
+            key.verify(message.signature, message.signed, PKCS1v15(), _HASHES[message.version]())
         except InvalidSignature:
             return refuse(MISMATCH, request)
         verdict = self._conclude((message.signed, [], None, None), request.body, secret.id, now)
@@ -129,6 +141,16 @@ class SnsCheck:
         return next((secret for secret in usable if secret.key == topic), CLAIM)
 
 
+def _key_of(message: _Message, held: Held, now: datetime) -> RSAPublicKey | Refused:
+    """This will return the certificate's key, if the certificate is SNS's and holds now."""
+    found = held.get(message.certificate_url, {}).get("")
+    if found is None or not isinstance(found.key, RSAPublicKey):
+        return UNKNOWN_KEY
+    if not found.is_valid_at(now):
+        return SKEW
+    return UNTRUSTED if found.names.isdisjoint(message.signers) else found.key
+
+
 def read_message(document: dict[str, object]) -> _Message | Refused:
     """This will take a message apart, and refuse addresses that are not SNS's own."""
     kind, version, url = (document.get(name) for name in ("Type", "SignatureVersion", "SigningCertURL"))
@@ -139,22 +161,32 @@ def read_message(document: dict[str, object]) -> _Message | Refused:
     signature, signed = _decoded(document["Signature"]), signed_bytes(document, _SIGNED[kind])
     if signature is None or signed is None or not isinstance(url, str):
         return MALFORMED
-    found, home = _CERTIFICATE_URL.fullmatch(url), _home_of(document.get("TopicArn"))
+    found, region = _CERTIFICATE_URL.fullmatch(url), _region_of(document.get("TopicArn"))
     # In the topic's own region, so that a stranger who knows the topic can have us look up no other name.
-    if found is None or found[1] != home:
+    if found is None or region is None or found[1] != region.home:
         return UNTRUSTED
     confirm = document.get("SubscribeURL") if kind == "SubscriptionConfirmation" else None
-    if confirm is not None and not (is_confirm_url(confirm) and str(confirm).startswith(f"{home}/")):
+    if confirm is not None and not (is_confirm_url(confirm) and str(confirm).startswith(f"{region.home}/")):
         return UNTRUSTED
-    return _Message(kind, signed, signature, version, url, str(confirm) if confirm is not None else None)
+    return _Message(
+        kind, signed, signature, version, url, str(confirm) if confirm is not None else None, region.signers
+    )
 
 
-def _home_of(topic: object) -> str | None:
-    """This will return the address of SNS in the topic's region."""
+def _region_of(topic: object) -> _Region | None:
+    """This will return the topic's region."""
     parts = topic.split(":") if isinstance(topic, str) else []
     if len(parts) != 6:
         return None
-    return f"https://sns.{parts[3]}.amazonaws.com{'.cn' if parts[1] == 'aws-cn' else ''}"
+    suffix = "amazonaws.com.cn" if parts[1] == "aws-cn" else "amazonaws.com"
+    hosts = (
+        "sns",
+        f"sns.{parts[3]}",
+        f"sns-{parts[3]}",
+        f"sns-signing.{parts[3]}",
+        *_SIGNER_OF_PARTITION.get(parts[1], ()),
+    )
+    return _Region(f"https://sns.{parts[3]}.{suffix}", frozenset(f"{host}.{suffix}" for host in hosts))
 
 
 def is_confirm_url(url: object) -> bool:
