@@ -31,8 +31,19 @@ JSON = st.recursive(
         (b'{"broken": "password=hunter2', "hunter2"),
         (b"\xff\xfe password=hunter2", "hunter2"),
         (b'[["ghp_0123456789abcdefABCDEF0123456789"]]', "ghp_0123456789"),
+        (b"payload=%7B%22db_password%22%3A%22hunter2%22%7D&a=1", "hunter2"),
+        (b'{"Message": "{\\"inner\\": \\"{\\\\\\"secret\\\\\\": \\\\\\"hunter2\\\\\\"}\\"}"}', "hunter2"),
+        (b'{"details": [{"key": "password", "value": "hunter2"}]}', "hunter2"),
+        (b'{"api key": "hunter2"}', "hunter2"),
+        (b'{"passphrase": "hunter2"}', "hunter2"),
+        (b'{"auth": "hunter2"}', "hunter2"),
+        (b'{"a": "' + b"x" * (MAX_SHOWN_BYTES - 40) + b'", "password": "hunter2hunter2hunter2"}', "hunter2"),
+        (b'{"a": "' + b"x" * (MAX_SHOWN_BYTES - 40) + b'", "password": "hunter2,hunter2,hunter2"}', "hunter2"),
     ],
-    ids=["name", "escaped-name", "nested", "escaped-text", "url", "form", "mail", "broken", "bytes", "shape"],
+    ids=(
+        "name escaped-name nested escaped-text url form mail broken bytes shape json-in-form json-in-json-in-json pair"
+        " name-with-space phrase auth cut cut-at-comma"
+    ).split(),
 )
 def test_credentials_are_hidden_however_they_are_written(body: bytes, hidden: str) -> None:
     assert hidden not in redact_body(body).text
