@@ -52,6 +52,8 @@ class DropInApp:
         self._keys = SenderKeys(resources)
         self._arriving = Arriving(self._settings.max_inflight_bytes)
         self._reading = 0
+        # Of events whose key is being looked up: the intake route counts what it has been handed only.
+        self._held_bytes = 0
         self._overloaded = answers.overloaded(self._settings.retry_after_s, close=True)
         self._counters: dict[tuple[str, int], Counter] = {}
 
@@ -102,10 +104,17 @@ class DropInApp:
         found = pagerduty.key_faults(event)
         if found:
             return pagerduty.invalid(found)
-        return await self._asked(route, str(pagerduty.key_of(event)), scope, _again(body))
+        self._held_bytes += len(body)
+        try:
+            return await self._asked(route, str(pagerduty.key_of(event)), scope, _again(body))
+        finally:
+            self._held_bytes -= len(body)
 
     async def _read(self, receive: Receive) -> bytes | Answer:
-        if self._reading >= self._settings.max_inflight_requests:
+        if (
+            self._reading >= self._settings.max_inflight_requests
+            or self._held_bytes > self._settings.max_inflight_bytes
+        ):
             return self._overloaded
         self._reading += 1
         try:

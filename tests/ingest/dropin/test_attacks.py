@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 import structlog
@@ -18,12 +20,15 @@ from app.core.clock import FakeClock
 from app.core.errors import Unavailable
 from app.db.tenancy import tenant_session
 from app.ingest.delivery_door import DeliveryDoor
-from app.ingest.dropin.app import PAGERDUTY_MAX_BYTES
+from app.ingest.dropin.app import PAGERDUTY_MAX_BYTES, DropInApp
+from app.ingest.hot import IngestApp
 from app.ingest.service import rotate_secret
 from app.net.keyring import KeyRing
 from app.observability import tracing
+from app.settings import Settings
 from tests.factories.ingest import ACTOR
 from tests.fixtures.database import make_tenant
+from tests.fixtures.wait import wait_until
 from tests.ingest.dropin.conftest import Mover, World, new_routing_key, trigger
 
 TABLES = (
@@ -260,3 +265,29 @@ async def test_an_overloaded_process_asks_to_be_tried_again_in_each_apis_words(
     assert [(answer.status_code, "retry-after" in answer.headers) for answer in answers] == [(503, True)] * 2
     assert set(answers[0].json()) == {"status", "message", "errors"}
     assert set(answers[1].json()) == {"message", "took", "requestId"}
+
+
+async def test_what_strangers_have_us_hold_while_the_database_hangs_is_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I8
+    settings = world.resources.get(Settings)
+    narrow = settings.ingest.model_copy(update={"max_inflight_bytes": 1_048_576})
+    world.resources.provide(Settings, settings.model_copy(update={"ingest": narrow}))
+    intake = IngestApp(world.resources)
+    dropin = DropInApp(world.resources, intake)
+    answers = asyncio.Event()
+
+    async def hangs(lookup: bytes) -> str | None:
+        await answers.wait()
+        return None
+
+    monkeypatch.setattr(dropin._keys.memory, "_look", hangs)
+    event = {"routing_key": "a" * 32, "event_action": "trigger", "x": "x" * 400_000}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=dropin), base_url="http://tocsin.test") as api:
+        waiting = [asyncio.create_task(api.post("/v2/enqueue", json=event)) for _ in range(3)]
+        await wait_until(lambda: dropin._held_bytes > 1_048_576)
+        assert (await api.post("/v2/enqueue", json=event)).status_code == 503
+        answers.set()
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {400}
+    assert dropin._held_bytes == 0
+    await intake.aclose()
