@@ -89,7 +89,7 @@ def _id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise fail(
-            f"{text!r} is neither an incident's id nor its number; 'tocsin incidents list' shows both."
+            f"{text!r} is neither an incident's id nor its number; 'tocsin incidents list' shows the numbers."
         ) from None
 
 

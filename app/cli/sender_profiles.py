@@ -11,7 +11,6 @@ from uuid import UUID
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app.cli.first_steps import keyring, public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
@@ -168,10 +167,10 @@ def refusals(tenant: Tenant, source_id: Annotated[UUID, typer.Argument(help="The
 
     async def work(session: TenantSession) -> None:
         found = await service.show_refusals(session, source_id=source_id, now=now())
-        counts = Table("hour", "reason", "count", "last")
+        counts = listing("hour", "reason", "count", "last")
         for count in found.counts:
             counts.add_row(_time(count.hour), count.reason, str(count.count), _time(count.last_at))
-        examples = Table("time", "reason", "bytes", "claimed id")
+        examples = listing("time", "reason", "bytes", "claimed id")
         for example in found.recent:
             claimed = escape(safe(example.claimed_id or ""))
             examples.add_row(_time(example.at), example.reason, str(example.size_bytes), claimed)

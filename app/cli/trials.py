@@ -11,10 +11,10 @@ from uuid import UUID
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from app.cli.first_steps import parse_config
 from app.cli.jobs import ACTOR, Tenant, now
+from app.cli.tables import listing
 from app.cli.transactions import Begin, fail, run_in_tenant, safe
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _print(result: Difference) -> None:
     if result.same:
         console.print(f"Nothing would be different: {counts.deliveries} deliveries, {counts.events.now} alert events.")
     else:
-        table = Table("over " + str(counts.deliveries) + " deliveries", "now", "then", "different")
+        table = listing(f"over {counts.deliveries} deliveries", "now", "then", "different")
         refused = f"{counts.newly_understood} newly understood, {counts.newly_refused} newly refused"
         table.add_row("deliveries", "", "", refused)
         events = f"{counts.events_added} added, {counts.events_gone} gone, {counts.events_changed} changed"
