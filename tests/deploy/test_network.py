@@ -17,8 +17,8 @@ STORES = {
     "dev": ({"postgresql:5432"}, {"valkey:6379"}),
     "production": ({"10.20.0.0/24:5432"}, {"10.20.1.0/24:6379"}),
 }
-# The queues whose jobs call others: a runbook's targets, ticket systems and models, people.
-OUTGOING = {"remediation", "enhancement", "notification"}
+# The queues whose jobs call others: a runbook's targets, ticket systems and models, people, checked addresses.
+OUTGOING = {"remediation", "enhancement", "notification", "maintenance"}
 INCOMING = {
     "tocsin-api": {"ingress-nginx/*:8080", "monitoring/*:9101"},
     "tocsin-relay": {"monitoring/*:9102"},
