@@ -7,6 +7,8 @@ every delivery; only the answer is put into the words of the API that was asked.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
@@ -39,7 +41,6 @@ PAGERDUTY_MAX_BYTES = 524_288
 """What PagerDuty documents as the limit of an event. It is read before the sender is known: the key stands in it."""
 
 _CREDENTIALS = frozenset({b"authorization", b"x-routing-key"})
-_GENIE = b"geniekey "
 _NOT_SERVED = answers.json_answer(404, {"message": "Not found."}, "not_found")
 
 
@@ -153,11 +154,20 @@ class DropInApp:
 
 
 def _genie_key(scope: Scope) -> str:
-    """What stands behind ``GenieKey``; nothing where the header is not there once."""
+    """What stands behind ``GenieKey``, or as the password of basic authentication; nothing where the header is not there once.
+
+    Alertmanager's webhooks cannot write the former, so Opsgenie's heartbeats are pinged with the latter.
+    """
     found: list[bytes] = [value for name, value in scope["headers"] if name == b"authorization"]
-    if len(found) != 1 or not found[0].lower().startswith(_GENIE):
-        return ""
-    return found[0][len(_GENIE) :].strip().decode("latin-1")
+    scheme, _, shown = found[0].partition(b" ") if len(found) == 1 else (b"", b"", b"")
+    if scheme.lower() == b"geniekey":
+        return shown.strip().decode("latin-1")
+    if scheme.lower() == b"basic":
+        try:
+            return base64.b64decode(shown.strip(), validate=True).partition(b":")[2].decode("latin-1")
+        except binascii.Error:
+            return ""
+    return ""
 
 
 def _is_encoded(scope: Scope) -> bool:

@@ -75,7 +75,7 @@ def _opsgenie_items() -> dict[str, dict[str, Any]]:
                 "Take a beat as Opsgenie's Heartbeat API does",
                 _path("name", "The heartbeat's."),
             )
-            for method in ("get", "post")
+            for method in ("get", "post", "put", "patch")
         },
     }
 
@@ -128,7 +128,10 @@ def _opsgenie(name: str, summary: str, *parameters: dict[str, Any], body: bool =
         "404": "Not there.",
         "422": "A field is wrong.",
     }
-    about = "The key in `Authorization: GenieKey` finds the source and proves the sender."
+    about = (
+        "The key in `Authorization: GenieKey`, or as the password of basic authentication, finds the source and proves the"
+        " sender."
+    )
     return _operation(name, summary, about, taken | refused, *parameters, body=body)
 
 

@@ -43,7 +43,8 @@ _STATUS_READ_MAX = 65_536
 class HeartbeatDoor:
     """Takes beats, one short transaction each: a beat that was answered 200 has moved the deadline."""
 
-    methods = frozenset({"POST", "GET"})
+    # Clients of Opsgenie's ping with any of them.
+    methods = frozenset({"GET", "POST", "PUT", "PATCH"})
 
     def __init__(self, resources: Resources, refusals: RefusalCounter, gate: Gate) -> None:
         self.gate = gate

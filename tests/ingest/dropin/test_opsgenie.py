@@ -188,7 +188,17 @@ async def test_a_bad_request_is_answered_in_opsgenies_shape_and_not_kept(world: 
     assert await mover.rows("select id from deliveries") == []
 
 
-HEADERS = ["", "GenieKey", "GenieKey ", "Bearer {key}", "GenieKey {key}x", "Basic {key}", "GenieKey {other}"]
+HEADERS = [
+    "",
+    "GenieKey",
+    "GenieKey ",
+    "Bearer {key}",
+    "GenieKey {key}x",
+    "Basic {key}",
+    "Basic",
+    "Basic =",
+    "GenieKey {other}",
+]
 
 
 @pytest.mark.parametrize("header", HEADERS)
@@ -236,6 +246,11 @@ async def test_a_ping_is_a_beat(world: World) -> None:
     wanted = HeartbeatCreate(source_id=mover.source.source.id, name="nightly", interval_s=3600)
     async with tenant_session(world.database, world.tenant_id) as session:
         await create_heartbeat(session, wanted, most=10, actor=ACTOR, now=EPOCH)
-    answer = await mover.genie("GET", "/v2/heartbeats/nightly/ping")
-    assert (answer.status_code, answer.json()["result"]) == (202, "PONG - Heartbeat received")
+    for method in ("GET", "POST", "PUT", "PATCH"):
+        answer = await mover.genie(method, "/v2/heartbeats/nightly/ping")
+        assert (answer.status_code, answer.json()["result"]) == (202, "PONG - Heartbeat received")
+    assert [row["beats"] for row in await mover.rows("select beats from heartbeats")] == [4]
+    # As Alertmanager's webhook can say it.
+    assert (await world.api.post("/v2/heartbeats/nightly/ping", auth=("", mover.key))).status_code == 202
+    assert (await world.api.post("/v2/heartbeats/nightly/ping", auth=("", mover.key[:-1] + "~"))).status_code == 401
     assert [row["state"] for row in await mover.rows("select state from heartbeats")] == [HeartbeatState.UP.value]
