@@ -33,6 +33,7 @@ from app.db.tenancy import TenantSession, tenant_session
 from app.http.clock import Now
 from app.http.idempotency import KeyHeader, idempotent
 from app.settings import Settings
+from app.tenants.service import TenantIsolated
 
 CACHE_TTL_S = 5.0
 CACHE_SIZE = 4096
@@ -55,14 +56,6 @@ class RoleTooLow(Forbidden):
     code = "auth.role_too_low"
     title = "Your role does not allow this"
     hint = "Ask an admin of your tenant for a token with the role that the problem names."
-
-
-class TenantIsolated(Forbidden):
-    """The tenant was cut off, to stop harm or to keep evidence."""
-
-    code = "auth.tenant_isolated"
-    title = "This tenant is isolated"
-    hint = "Ask the platform's operator to lift the isolation."
 
 
 @dataclass(frozen=True)

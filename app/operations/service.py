@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
-
 from app.audit.service import record
 from app.core.actor import Actor
 from app.core.errors import Conflict, NotFound
 from app.core.jobs import JobState, Queue
+from app.db.conflicts import refused_by
 from app.db.jobs.models import JobRow, TenantPauseRow
 from app.db.tenancy import TenantSession
 from app.operations import repository
+from app.tenants.rules import TenantState
+from app.tenants.service import TenantIsolated, get_tenant
 
 ALL = "*"
 DEAD_LETTERS = (JobState.DEAD.value, JobState.FAILED.value)
@@ -84,16 +85,12 @@ async def retry_job(session: TenantSession, *, job_id: UUID, actor: Actor, now: 
         JobSuperseded: An open job of the same key exists.
     """
     row = await _dead_letter(session, job_id)
-    try:
-        async with session.begin_nested():
-            row.state = JobState.SCHEDULED.value
-            row.attempt = 0
-            row.run_at = now
-            row.finished_at = None
-            row.published_at = None
-            await session.flush()
-    except IntegrityError as error:
-        raise JobSuperseded(context_id=str(job_id)) from error
+    async with refused_by(session, "uq_jobs_open", JobSuperseded(context_id=str(job_id))):
+        row.state = JobState.SCHEDULED.value
+        row.attempt = 0
+        row.run_at = now
+        row.finished_at = None
+        row.published_at = None
     session.enqueued = True
     await record(
         session, actor=actor, action="job.retried", subject=f"job:{job_id}", detail={"kind": row.kind}, now=now
@@ -132,7 +129,13 @@ async def pause(session: TenantSession, *, queue: Queue | None, reason: str, act
 
 
 async def resume(session: TenantSession, *, queue: Queue | None, actor: Actor, now: datetime) -> None:
-    """This will hand out jobs again; without a queue, of every queue."""
+    """This will hand out jobs again; without a queue, of every queue.
+
+    Raises:
+        TenantIsolated: The operator holds them; a token that was known before can still ask for some seconds.
+    """
+    if (await get_tenant(session)).state == TenantState.ISOLATED:
+        raise TenantIsolated
     removed = await repository.remove_pauses(session, queue=queue.value if queue is not None else None)
     if removed:
         session.enqueued = True

@@ -16,6 +16,8 @@ from app.db.system import SystemSession
 from app.db.tenancy import TenantSession
 from app.tenants.models import TenantRow
 
+_ISOLATED = "the tenant is isolated"
+
 
 @dataclass(frozen=True)
 class TenantFacts:
@@ -42,10 +44,10 @@ async def list_all(session: SystemSession, *, after: UUID | None, limit: int) ->
 
 
 async def hold_jobs(session: TenantSession, *, held: bool) -> None:
-    """This will pause every queue of the tenant, or let them go on."""
+    """This will pause every queue of the tenant, or let them go on; a pause of the tenant's own outlasts both."""
     if held:
-        pause = {"tenant_id": session.tenant_id, "id": new_id(), "queue": "*", "reason": "the tenant is isolated"}
+        pause = {"tenant_id": session.tenant_id, "id": new_id(), "queue": "*", "reason": _ISOLATED}
         await session.execute(insert(TenantPauseRow).values(pause).on_conflict_do_nothing())
     else:
-        everything = (TenantPauseRow.tenant_id == session.tenant_id, TenantPauseRow.queue == "*")
-        await session.execute(delete(TenantPauseRow).where(*everything))
+        ours = (TenantPauseRow.queue == "*", TenantPauseRow.reason == _ISOLATED)
+        await session.execute(delete(TenantPauseRow).where(TenantPauseRow.tenant_id == session.tenant_id, *ours))

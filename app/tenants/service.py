@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
-
 from app.audit.service import record
 from app.core.actor import Actor
-from app.core.errors import Conflict, Invalid, NotFound
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from app.db.conflicts import refused_by
 from app.db.system import SystemSession
 from app.db.tenancy import TenantSession
 from app.tenants import repository
@@ -24,6 +23,14 @@ class TenantNotFound(NotFound):
 
     code = "tenant.not_found"
     title = "No such tenant"
+
+
+class TenantIsolated(Forbidden):
+    """The tenant was cut off, to stop harm or to keep evidence."""
+
+    code = "auth.tenant_isolated"
+    title = "This tenant is isolated"
+    hint = "Ask the platform's operator to lift the isolation."
 
 
 class SlugTaken(Conflict):
@@ -52,12 +59,8 @@ async def create_tenant(session: TenantSession, *, slug: str, name: str, actor: 
     if not is_slug(slug):
         raise SlugInvalid
     row = TenantRow(id=session.tenant_id, slug=slug, name=name, state=TenantState.ACTIVE.value, created_at=now)
-    try:
-        async with session.begin_nested():
-            session.add(row)
-            await session.flush()
-    except IntegrityError as error:
-        raise SlugTaken from error
+    async with refused_by(session, "uq_tenants_slug", SlugTaken()):
+        session.add(row)
     await record(
         session, actor=actor, action="tenant.created", subject=f"tenant:{row.id}", detail={"slug": slug}, now=now
     )

@@ -92,6 +92,22 @@ async def test_a_second_run_gets_the_first_outcome_without_a_second_effect(bench
     assert results[1].outcome == {"count": 1}
 
 
+async def test_an_effect_that_came_too_late_to_be_sent_has_not_failed_for_its_owner(bench: Bench) -> None:
+    """A worker that stood still between the intent and the call tries again; the owner must not go on without it."""
+    target, told = Target(), list[EffectState]()
+
+    async def on_outcome(session: TenantSession, result: EffectResult) -> None:
+        told.append(result.state)
+
+    async def body(ctx: JobContext, timeout_s: float) -> None:
+        await perform(ctx, make_effect(timeout_s=timeout_s), send=target.send, on_outcome=on_outcome)
+
+    assert await run_once(bench, lambda ctx: body(ctx, 0.0)) is Outcome.LATER
+    assert ((await effect_row(bench))["state"], target.effects, told) == ("failed", 0, [])
+    assert await run_once(bench, lambda ctx: body(ctx, 5.0)) is Outcome.SUCCEEDED
+    assert (target.effects, told) == (1, [EffectState.DONE])
+
+
 async def test_intent_is_committed_before_and_outcome_after(bench: Bench) -> None:
     states: list[str] = []
 

@@ -78,3 +78,27 @@ async def test_an_isolated_tenants_jobs_wait(scratch_database: Database, scratch
         await enqueue(session, Note())
         await isolate_tenant(session, reason="leak", actor=Actor.system("test"), now=now)
     assert await run_jobs(scratch_resources) == []
+
+
+async def test_an_isolated_tenant_cannot_let_its_jobs_go(
+    api: httpx.AsyncClient, operator_token: str, tokens: dict[Role, str], tenant_id: TenantId
+) -> None:
+    """For some seconds a token that was looked up before is still let in."""
+    operator, admin = {"Authorization": operator_token}, {"Authorization": tokens[Role.ADMIN]}
+    assert (await api.get("/v1/me", headers=admin)).status_code == 200
+    await api.post(f"/v1/admin/tenants/{tenant_id}/isolate", json={"reason": "leak"}, headers=operator)
+    assert (await api.get("/v1/me", headers=admin)).status_code == 200
+    refused = await api.post("/v1/admin/resume-processing", headers=admin)
+    assert (refused.status_code, refused.json()["code"]) == (403, "auth.tenant_isolated")
+
+
+async def test_a_pause_of_the_tenants_own_outlasts_its_isolation(
+    api: httpx.AsyncClient, operator_token: str, tokens: dict[Role, str], tenant_id: TenantId, resources: Resources
+) -> None:
+    operator, admin = {"Authorization": operator_token}, {"Authorization": tokens[Role.ADMIN]}
+    await api.post("/v1/admin/pause-processing", json={"reason": "moving house"}, headers=admin)
+    for step in ("isolate", "restore"):
+        await api.post(f"/v1/admin/tenants/{tenant_id}/{step}", json={"reason": "drill"}, headers=operator)
+    resources.get(TokenLookup)._known.clear()
+    left = await api.post("/v1/admin/resume-processing", json={"queue": "remediation"}, headers=admin)
+    assert [(pause["queue"], pause["reason"]) for pause in left.json()["items"]] == [("*", "moving house")]

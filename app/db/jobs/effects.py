@@ -30,6 +30,7 @@ from app.db.tenancy import TenantSession
 # The call must end this long before the lease does, so that the outcome can still be written under it.
 MARGIN_S = 5.0
 MAX_INTENTS = 5
+_NOT_SENT = "not sent: the deadline had passed"
 
 
 class Repeat(StrEnum):
@@ -198,7 +199,7 @@ class _Performance:
         await failpoint("effect.after_intent")
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
-            await self._finish(EffectResult(EffectState.FAILED, {"error": "not sent: the deadline had passed"}))
+            await self._withdraw()
             raise RetryLater(delay_s=1.0, reason="the lease was too short to send the effect")
         try:
             outcome = await asyncio.wait_for(self._call(send), remaining)
@@ -220,6 +221,14 @@ class _Performance:
         await failpoint("effect.before_send")
         return await send(self._deadline)
 
+    async def _withdraw(self) -> None:
+        """Note that nothing was sent. Its owner is not told: it has not ended, the job is about to try again."""
+        async with self._ctx.transaction() as session:
+            row, _ = await self._locked(session)
+            if row is None:
+                raise LookupError(f"effect {self._effect.key} vanished")
+            await self._write(session, row, EffectResult(EffectState.FAILED, {"error": _NOT_SENT}))
+
     async def _finish(self, result: EffectResult) -> EffectResult:
         async with self._ctx.transaction() as session:
             row, _ = await self._locked(session)
@@ -228,14 +237,17 @@ class _Performance:
             return await self._record(session, row, result)
 
     async def _record(self, session: TenantSession, row: EffectRow, result: EffectResult) -> EffectResult:
+        await self._write(session, row, result)
+        if self._on_outcome is not None:
+            await self._on_outcome(session, result)
+        return result
+
+    async def _write(self, session: TenantSession, row: EffectRow, result: EffectResult) -> None:
         row.state = result.state.value
         row.outcome = result.outcome
         row.error = str(result.outcome["error"])[:2000] if "error" in result.outcome else None
         row.updated_at = self._ctx.clock.now()
         await session.flush()
-        if self._on_outcome is not None:
-            await self._on_outcome(session, result)
-        return result
 
     async def _locked(self, session: TenantSession) -> tuple[EffectRow | None, datetime]:
         now: datetime = (await session.execute(text("select clock_timestamp()"))).scalar_one()
