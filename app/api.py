@@ -33,6 +33,7 @@ ROUTERS = (
     "app.enhancement.endpoints",
     "app.operations.endpoints",
 )
+TITLE = "Tocsin"
 DESCRIPTION = (
     "Signed alerts and tickets in; incidents, verified remediation and enriched tickets out. "
     "Errors are RFC 9457 problem details with a stable `code`. Lists are pages with a signed cursor. "
@@ -61,7 +62,7 @@ def create_api(resources: Resources, *, interactive: bool) -> FastAPI:
         interactive: True serves the interactive documentation; production does not.
     """
     api = FastAPI(
-        title="Tocsin",
+        title=TITLE,
         version=application_version(),
         description=DESCRIPTION,
         docs_url="/docs" if interactive else None,
@@ -73,7 +74,7 @@ def create_api(resources: Resources, *, interactive: bool) -> FastAPI:
     )
     api.state.resources = resources
     install(api)
-    api.openapi = lambda: openapi_document(api)  # type: ignore[method-assign]
+    api.openapi = openapi_document  # type: ignore[method-assign]
     return api
 
 
@@ -90,17 +91,16 @@ def _routes() -> list[BaseRoute]:
     return every.routes
 
 
-def openapi_document(api: FastAPI) -> dict[str, Any]:
+@cache
+def openapi_document() -> dict[str, Any]:
     """This will return the OpenAPI document, with the ingest routes that FastAPI does not serve itself."""
-    if api.openapi_schema is None:
-        document = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
-        document["paths"]["/in/{source}"] = openapi_path_item()
-        document["paths"].update(openapi_path_items())
-        for path in document["paths"].values():
-            for operation in path.values():
-                _name_problems(operation)
-        api.openapi_schema = document
-    return api.openapi_schema
+    document = get_openapi(title=TITLE, version=application_version(), description=DESCRIPTION, routes=_routes())
+    document["paths"]["/in/{source}"] = openapi_path_item()
+    document["paths"].update(openapi_path_items())
+    for path in document["paths"].values():
+        for operation in path.values():
+            _name_problems(operation)
+    return document
 
 
 def _name_problems(operation: dict[str, Any]) -> None:
