@@ -24,7 +24,8 @@ _OF_THE_ADDRESS = frozenset(
     b" referer".split()
 )
 _HEADERS_MAX = 64
-_VALUE_MAX = 2048
+# A door's own word may be 512 characters in percent-encoding, twelve for one; cut, it would name something else.
+_VALUE_MAX = 8192
 _NAMES_REMEMBERED = 512
 
 

@@ -240,6 +240,17 @@ async def test_nobody_elses_alerts_and_requests_are_there(world: World) -> None:
     assert {state for _, state in await stranger.states() + await neighbour.states()} == {"open"}
 
 
+@pytest.mark.parametrize("letter", ["a", "/", "ж", "警", "🔥"])
+async def test_an_alias_of_any_letters_names_its_alert(world: World, letter: str) -> None:
+    """Opsgenie takes up to 512 of them."""
+    mover = await world.mover("opsgenie_api")
+    alias = letter * 512
+    await mover.genie("POST", "/v2/alerts", ALERT | {"alias": alias})
+    await mover.genie("POST", f"/v2/alerts/{quote(alias, safe='')}/close?identifierType=alias", {})
+    await mover.work()
+    assert [state for _, state in await mover.states()] == ["resolved"]
+
+
 async def test_a_ping_is_a_beat(world: World) -> None:
     mover = await world.mover("opsgenie_api")
     assert (await mover.genie("POST", "/v2/heartbeats/nightly/ping")).status_code == 404
