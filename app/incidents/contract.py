@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.db.jobs.reading import FoundJob
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import IncidentView
 
@@ -46,6 +47,23 @@ class Consequence(BaseModel):
     ended_at: datetime | None = None
     trace_id: str | None = None
     steps: list[ConsequenceStep] = Field(default_factory=list)
+
+    @classmethod
+    def of_job(cls, job: FoundJob, *, incident_id: UUID, title: str) -> Consequence:
+        """This will tell of a job that has made nothing to be shown yet, or nothing but itself."""
+        return cls(
+            incident_id=incident_id,
+            kind="job",
+            id=job.id,
+            title=title,
+            state=job.state,
+            settled=not job.is_open,
+            failed=job.is_broken,
+            reason=job.error or "",
+            at=job.created_at,
+            ended_at=job.finished_at,
+            trace_id=job.trace_id,
+        )
 
 
 Teller = Callable[[TenantSession, Sequence[IncidentView]], Awaitable[Sequence[Consequence]]]

@@ -88,6 +88,10 @@ class ActionTarget:
     secret: SecretStr | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def bearer(self) -> dict[str, str]:
+        """This will return the header that takes the credential to an HTTP service; none where there is no credential."""
+        return {"authorization": f"Bearer {self.secret.get_secret_value()}"} if self.secret else {}
+
 
 @dataclass(frozen=True)
 class HttpAnswer:

@@ -31,21 +31,7 @@ async def tell_enhancements(session: TenantSession, incidents: Sequence[Incident
     for incident_id in ids:
         job = jobs.get((INDEX_INCIDENT, str(incident_id)))
         if job is not None:
-            told.append(
-                Consequence(
-                    incident_id=incident_id,
-                    kind="job",
-                    id=job.id,
-                    title="made findable among past cases",
-                    state=job.state,
-                    settled=not job.is_open,
-                    failed=job.is_broken,
-                    reason=job.error or "",
-                    at=job.created_at,
-                    ended_at=job.finished_at,
-                    trace_id=job.trace_id,
-                )
-            )
+            told.append(Consequence.of_job(job, incident_id=incident_id, title="made findable among past cases"))
     return told[:MAX_CONSEQUENCES]
 
 

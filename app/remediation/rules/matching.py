@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.incidents.schemas import IncidentView
+
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentFacts:
@@ -17,6 +19,18 @@ class IncidentFacts:
     alert_name: str
     source: str
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, incident: IncidentView) -> IncidentFacts:
+        """This will return what they see of this one."""
+        return cls(
+            id=str(incident.id),
+            title=incident.title,
+            severity=incident.severity.value,
+            alert_name=incident.alert_name,
+            source=incident.source_kind,
+            labels=incident.labels,
+        )
 
     def as_values(self) -> dict[str, Any]:
         """This will return the names that ``incident.`` offers."""

@@ -50,19 +50,8 @@ async def tell_runs(session: TenantSession, incidents: Sequence[IncidentView]) -
 
 
 def _matching(rules: Sequence[RunbookRuleRow], incident: IncidentView) -> list[RunbookRuleRow]:
-    facts = _facts(incident)
+    facts = IncidentFacts.of(incident)
     return [rule for rule in rules if Criteria.from_json(rule.match).mismatch(facts) is None]
-
-
-def _facts(incident: IncidentView) -> IncidentFacts:
-    return IncidentFacts(
-        id=str(incident.id),
-        title=incident.title,
-        severity=incident.severity.value,
-        alert_name=incident.alert_name,
-        source=incident.source_kind,
-        labels=incident.labels,
-    )
 
 
 def _run(run: RunRow, steps: Sequence[RunStepRow], job: FoundJob | None) -> Consequence:
@@ -125,23 +114,11 @@ def _not_started(incident: IncidentView, rule: RunbookRuleRow, job: FoundJob | N
             reason_code="rule.later",
             reason=reason,
         )
-    return Consequence(
-        incident_id=incident.id,
-        kind="job",
-        id=job.id,
-        title=title,
-        state=job.state,
-        settled=not job.is_open,
-        failed=job.is_broken,
-        reason=job.error or "",
-        at=job.created_at,
-        ended_at=job.finished_at,
-        trace_id=job.trace_id,
-    )
+    return Consequence.of_job(job, incident_id=incident.id, title=title)
 
 
 def _no_rule(incident: IncidentView, rules: Sequence[RunbookRuleRow]) -> Consequence:
-    facts = _facts(incident)
+    facts = IncidentFacts.of(incident)
     reasons = [
         ConsequenceStep(
             key=rule.name, kind="rule", state="no match", reason=Criteria.from_json(rule.match).mismatch(facts) or ""

@@ -1,4 +1,4 @@
-"""Rules that start runbooks, and which of them an incident meets."""
+"""Rules that start runbooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.db.tenancy import TenantSession
 from app.remediation.models import RunbookRuleRow
 from app.remediation.repository import inventory
 from app.remediation.rules.expression import ExpressionError
-from app.remediation.rules.matching import Criteria, IncidentFacts
+from app.remediation.rules.matching import Criteria
 from app.remediation.rules.names import INCIDENT
 from app.remediation.rules.substitution import type_of_value
 from app.remediation.schemas import RuleIn, RuleView
@@ -96,15 +96,6 @@ async def list_rules(session: TenantSession, *, after: UUID | None, limit: int) 
     """This will return rules, newest first."""
     rows = await inventory.page_of_rules(session, after=after, limit=limit)
     return [RuleView.model_validate(row) for row in rows]
-
-
-async def rules_for(session: TenantSession, *, incident: IncidentFacts) -> list[RuleView]:
-    """This will return the rules that an incident meets, the oldest for each runbook."""
-    chosen: dict[str, RuleView] = {}
-    for row in await inventory.enabled_rules(session):
-        if row.runbook not in chosen and Criteria.from_json(row.match).mismatch(incident) is None:
-            chosen[row.runbook] = RuleView.model_validate(row)
-    return list(chosen.values())
 
 
 async def _get(session: TenantSession, rule_id: UUID) -> RunbookRuleRow:

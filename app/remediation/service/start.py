@@ -67,15 +67,7 @@ async def incident_facts(session: TenantSession, incident_id: UUID) -> IncidentF
     Raises:
         IncidentNotFound: There is no such incident here.
     """
-    incident = await get_incident(session, incident_id=IncidentId(incident_id))
-    return IncidentFacts(
-        id=str(incident.id),
-        title=incident.title,
-        severity=incident.severity.value,
-        alert_name=incident.alert_name,
-        source=incident.source_kind,
-        labels=incident.labels,
-    )
+    return IncidentFacts.of(await get_incident(session, incident_id=IncidentId(incident_id)))
 
 
 async def begin_run(

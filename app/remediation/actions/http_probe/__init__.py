@@ -37,12 +37,10 @@ async def run(ctx: ReadContext, params: Params) -> Output:
     connection = ctx.target.connection
     if not isinstance(connection, HttpConnection):
         raise ReadFailed("the target is not an HTTP service")
-    headers = {"authorization": f"Bearer {ctx.target.secret.get_secret_value()}"} if ctx.target.secret else {}
+    url, headers = connection.base_url + params.path, ctx.target.bearer()
     started = time.monotonic()
     try:
-        answer = await ctx.http.get(
-            connection.base_url + params.path, headers=headers, timeout_s=ctx.timeout_s, max_bytes=MAX_BYTES
-        )
+        answer = await ctx.http.get(url, headers=headers, timeout_s=ctx.timeout_s, max_bytes=MAX_BYTES)
     except Unreachable as error:
         return Output(up=False, duration_ms=_ms(started), error=str(error)[:500])
     text = answer.body.decode("utf-8", "replace")

@@ -76,8 +76,7 @@ def _judged(answer: HttpAnswer) -> Output:
 
 
 def _headers(ctx: WriteContext, params: Params) -> dict[str, str]:
-    headers = {"authorization": f"Bearer {ctx.target.secret.get_secret_value()}"} if ctx.target.secret else {}
-    return headers | ({"idempotency-key": ctx.effect_key} if params.repeat == "keyed" else {})
+    return ctx.target.bearer() | ({"idempotency-key": ctx.effect_key} if params.repeat == "keyed" else {})
 
 
 def dry_run(target: ActionTarget, params: Params) -> str:
