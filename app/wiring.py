@@ -13,11 +13,15 @@ from app.core.clock import Clock, SystemClock
 from app.core.jobs import JobRegistry, registry
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.enhancement.service.catalogue import context_sources, desk_kinds
 from app.ingest.jobs import BacklogGate
+from app.ingest.sources import all_sources
 from app.kv.client import connect_redis
 from app.kv.hints import Hints
 from app.net.keyring import KeyRing
 from app.net.outbound import OutboundHttp
+from app.net.signing import shipped_profiles
+from app.remediation.library import shipped as shipped_runbooks
 from app.settings import Settings
 
 # Importing one of these registers its job handlers and event subscribers.
@@ -41,6 +45,15 @@ def load_handlers() -> JobRegistry:
     return registry
 
 
+def load_shipped() -> None:
+    """This will read what ships with Tocsin as data or plug-ins, which the first request or job would wait for otherwise."""
+    all_sources()
+    shipped_profiles()
+    shipped_runbooks()
+    context_sources()
+    desk_kinds()
+
+
 def build_resources(settings: Settings, *, database: Database | None = None) -> Resources:
     """This will build what a process needs once; no connection is opened yet.
 
@@ -49,6 +62,7 @@ def build_resources(settings: Settings, *, database: Database | None = None) -> 
         database: An existing database to use, for tests that share one.
     """
     load_handlers()
+    load_shipped()
     redis = connect_redis(settings)
     hints = Hints(redis, prefix=settings.redis.key_prefix)
     pools = database if database is not None else Database.from_settings(settings.database)

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import text
 
 from app.core import failpoints
+from app.core.heap import settle_heap
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
 from app.db.system import SystemSession
@@ -90,6 +91,7 @@ async def serve(settings: Settings, pulse: Pulse) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, relay.stop)
     listener = asyncio.create_task(hints.listen(relay.wake))
+    settle_heap()
     try:
         await relay.run()
     finally:

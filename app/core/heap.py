@@ -12,8 +12,12 @@ YOUNG, MIDDLE, OLD = 20_000, 20, 20
 """Objects made before the youngest generation is looked at, and generations passed over before the next older one is."""
 
 
+def space_out_collections() -> None:
+    """This will let the collector start less often."""
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
 def settle_heap() -> None:
     """This will take what is alive now out of the collector's sight; call it once, when a process has started."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, MIDDLE, OLD)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app.core import failpoints
 from app.core.clock import Clock, SystemClock
+from app.core.heap import settle_heap
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.roles import assert_safe_roles
@@ -57,6 +58,7 @@ async def serve(settings: Settings, pulse: Pulse) -> None:
         await assert_safe_roles(resources.get(Database))
         listener = Listener(resources)
         await listener.start()
+        settle_heap()
         log.info("smtp.started", port=listener.port, has_tls=settings.smtp.certificate_file is not None)
         await _beat_until(stop, pulse)
         pulse.end()
