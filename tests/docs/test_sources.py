@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 from hypothesis import given
 
 from app.core.clock import FakeClock
@@ -17,7 +18,7 @@ from app.ingest.contract import AlertSource, ParseError
 from app.ingest.schemas import PreviewRequest
 from app.ingest.service import preview
 from app.ingest.service.shown import example_body
-from app.net.signing import shipped_profiles
+from app.net.signing import load_custom, shipped_profiles
 from tests.contracts.test_sources import JSON, assert_clean, outcome
 from tests.ingest.sources.test_mapping import fault
 
@@ -107,6 +108,13 @@ def test_the_documented_rules_for_mail_give_what_the_page_says(clock: FakeClock)
 
     assert shown(mail) == ("ups-4: on battery", "firing", "critical")
     assert shown(mail.replace("ON BATTERY", "ON LINE"))[:2] == ("ups-4: on line", "resolved")
+
+
+def test_the_documented_profile_loads_and_its_vectors_hold() -> None:
+    ((_, text),) = blocks("verify-a-sender.md")
+    compiled = load_custom(orjson.loads(orjson.dumps(yaml.safe_load(text))))
+    assert (compiled.slug, compiled.strength.value) == ("acme", "signed_fresh")
+    assert [vector.expect for vector in compiled.profile.vectors] == ["accept", "mismatch", "skew", "missing"]
 
 
 @pytest.mark.parametrize(
