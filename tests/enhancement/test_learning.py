@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import text
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -15,7 +16,7 @@ from app.core.actor import Actor, ActorKind
 from app.core.ids import IncidentId
 from app.db.tenancy import tenant_session
 from app.enhancement.jobs import IndexIncident, LearnResolution
-from app.incidents.service import resolve_incident
+from app.incidents.service import add_note, resolve_incident
 from app.observability import tracing
 from app.observability.metrics import REGISTRY
 from tests.enhancement.world import ENGINEER, World
@@ -56,6 +57,21 @@ async def test_an_incident_without_a_ticket_becomes_a_precedent_with_what_people
     (note,) = world.desk.standin.notes_of(ticket.id)
     assert "Rolled the worker back to release 41." in note
     assert f"Incident {incident_id}" in note
+
+
+async def test_the_end_of_a_long_story_is_learnt_not_its_beginning(world: World) -> None:
+    incident_id = await world.receive_alert(title="Payment worker OOM on pay01", labels={"host": "pay01"})
+    person = Actor(kind=ActorKind.TOKEN, id="t", name="Grace")
+    async with tenant_session(world.database, world.tenant_id) as session:
+        for number in range(201):
+            said = f"Step {number}: the heap still grows."
+            await add_note(session, incident_id=incident_id, actor=person, text=said, reason="", now=world.now())
+        reason = "Rolled the worker back to release 41."
+        await resolve_incident(session, incident_id=incident_id, actor=person, reason=reason, now=world.now())
+    assert await world.run(LearnResolution) == [Outcome.SUCCEEDED]
+    async with tenant_session(world.database, world.tenant_id) as session:
+        learnt = await session.scalar(text("select resolution from case_documents where kind = 'incident'"))
+    assert learnt.startswith("Rolled the worker back to release 41.\nStep 200: ")
 
 
 async def test_each_enhancement_has_one_log_line_its_spans_and_its_counts(

@@ -18,11 +18,12 @@ from app.enhancement.repository import records
 from app.enhancement.rules.evidence import SourceKind
 from app.enhancement.service.cases import index_case
 from app.enhancement.service.tickets import record_ticket
-from app.incidents.service import IncidentNotFound, get_incident, list_timeline
+from app.incidents.service import IncidentNotFound, get_incident, list_latest_entries
 
 log = structlog.get_logger(__name__)
 
 _MAX_ENTRIES = 200
+_TOLD = ("incident.note", "incident.resolved")
 _PEOPLE = frozenset({ActorKind.TOKEN.value, ActorKind.OPERATOR.value, ActorKind.RUNBOOK.value})
 
 
@@ -77,14 +78,10 @@ async def _learn_from_timeline(session: TenantSession, incident_id: IncidentId) 
     """Index the incident anew, with what people wrote on its timeline as the resolution."""
     try:
         incident = await get_incident(session, incident_id=incident_id)
-        timeline = await list_timeline(session, incident_id=incident_id, after=None, limit=_MAX_ENTRIES)
+        entries = await list_latest_entries(session, incident_id=incident_id, kinds=_TOLD, limit=_MAX_ENTRIES)
     except IncidentNotFound:
         return
-    said = [
-        str(entry.data.get("text") or entry.reason)
-        for entry in timeline
-        if entry.actor_kind in _PEOPLE and entry.kind in {"incident.note", "incident.resolved"}
-    ]
+    said = [str(entry.data.get("text") or entry.reason) for entry in entries if entry.actor_kind in _PEOPLE]
     labels = "\n".join(f"{name}: {value}" for name, value in sorted(incident.labels.items()))
     await index_case(
         session,
@@ -92,6 +89,6 @@ async def _learn_from_timeline(session: TenantSession, incident_id: IncidentId) 
         ref=str(incident_id),
         title=incident.title,
         body=f"{incident.alert_name}\n{labels}",
-        resolution="\n".join(text for text in reversed(said) if text),
+        resolution="\n".join(text for text in said if text),
         occurred_at=incident.created_at,
     )

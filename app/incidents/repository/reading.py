@@ -166,6 +166,18 @@ async def list_timeline(
     return (await session.scalars(query.order_by(TimelineRow.id).limit(limit))).all()
 
 
+async def list_latest_entries(
+    session: TenantSession, *, incident_id: UUID, kinds: Sequence[str], limit: int
+) -> Sequence[TimelineRow]:
+    """This will return up to ``limit`` entries of these kinds, newest first."""
+    query = select(TimelineRow).where(
+        TimelineRow.tenant_id == session.tenant_id, TimelineRow.incident_id == incident_id
+    )
+    return (
+        await session.scalars(_among(query, TimelineRow.kind, kinds).order_by(TimelineRow.id.desc()).limit(limit))
+    ).all()
+
+
 async def list_alert_statuses(session: TenantSession, *, incident_id: UUID, name: str | None) -> Sequence[str]:
     """This will return the statuses of the incident's alerts, or of those called ``name``."""
     query = select(AlertRow.status).where(AlertRow.tenant_id == session.tenant_id, AlertRow.incident_id == incident_id)

@@ -18,6 +18,7 @@ from app.incidents.service.reading import (
     get_incident_by_number,
     list_alerts,
     list_incidents,
+    list_latest_entries,
     list_timeline,
 )
 from app.incidents.service.rehearsal import Rehearsal, RehearsedEvent, RehearsedIncident, rehearse
@@ -63,6 +64,7 @@ __all__ = [
     "get_storm",
     "list_alerts",
     "list_incidents",
+    "list_latest_entries",
     "list_timeline",
     "record_timeline",
     "rehearse",

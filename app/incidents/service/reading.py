@@ -115,6 +115,19 @@ async def list_timeline(
     return [TimelineEntryView.model_validate(row) for row in rows]
 
 
+async def list_latest_entries(
+    session: TenantSession, *, incident_id: IncidentId, kinds: Sequence[str], limit: int
+) -> list[TimelineEntryView]:
+    """This will return up to ``limit`` entries of these kinds, newest first: how a long story ended.
+
+    Raises:
+        IncidentNotFound: There is no such incident here.
+    """
+    await require_incident(session, incident_id=incident_id)
+    rows = await reading.list_latest_entries(session, incident_id=incident_id, kinds=kinds, limit=limit)
+    return [TimelineEntryView.model_validate(row) for row in rows]
+
+
 async def find_open_alert_status(
     session: TenantSession, *, incident_id: IncidentId, alert_name: str | None = None
 ) -> AlertStatus | None:
