@@ -11,13 +11,10 @@ from app.core.ids import TenantId
 from app.db.engine import Database
 from app.db.tenancy import TenantSession, tenant_session
 from app.enhancement.contract import ContextRequest
-from app.enhancement.repository import search as repository
-from app.enhancement.repository import search_statements as statements
 from app.enhancement.rules.entities import extract
 from app.enhancement.rules.evidence import Evidence, SourceKind
 from app.enhancement.rules.text import signature_hash
 from app.enhancement.service.cases import find_similar, forget_case, index_case
-from tests.fixtures.database import PostgresServer, make_tenant
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 # Families of tickets: what is the same fault in other words. The number is the family.
@@ -188,81 +185,3 @@ async def test_no_word_of_another_tenant_is_found(
         assert len(await search(session, "Zanzibar gateway down", "zanzibar")) == 1
     async with tenant_session(database, other_tenant_id) as session:
         assert await search(session, "Zanzibar gateway down", "zanzibar") == []
-
-
-async def test_the_word_lookup_is_an_index_scan_under_row_level_security(
-    postgres: PostgresServer, scratch_name: str, scratch_database: Database
-) -> None:
-    tenant_id = await make_tenant(scratch_database)
-    # Many words of few documents: a plan by the tenant alone would read them all.
-    async with postgres.superuser(scratch_name) as connection:
-        await connection.execute("set session_replication_role = replica")
-        await connection.execute(
-            "insert into case_terms (tenant_id, kind, term, document_id, weight)"
-            f" select '{tenant_id}', 'ticket', 'word' || n, '{tenant_id}', 1 from generate_series(1, 5000) n"
-        )
-        await connection.execute("analyze case_terms")
-    async with tenant_session(scratch_database, tenant_id) as session:
-        plan = await session.execute(
-            text(
-                "explain select document_id from case_terms where tenant_id = :t and kind = 'ticket' and term = 'disk'"
-            ),
-            {"t": tenant_id},
-        )
-        lines = "\n".join(row[0] for row in plan)
-    assert "term = 'disk'" in lines.split("Index Cond", 1)[1].split("\n", 1)[0]
-
-
-_MANY = """
-    insert into case_documents (tenant_id, id, kind, ref, title, body, trust, words, occurred_at)
-    select :tenant_id, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'ticket', 'n' || n,
-        'Queue ' || n, 'x', 'trusted', 3, now() - make_interval(mins => 3000 - n) from generate_series(1, 1500) n
-"""
-_MANY_TERMS = """
-    insert into case_terms (tenant_id, kind, term, document_id, weight)
-    select :tenant_id, 'ticket', t.term, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 1
-    from generate_series(1, 1500) n, lateral (values
-        ('queue', 1), ('ledger', 4), ('zanzibar', 700)) t(term, every) where n % t.every = 0
-"""
-
-
-async def test_what_is_read_of_a_word_does_not_grow_with_its_documents(session: TenantSession) -> None:
-    for statement in (_MANY, _MANY_TERMS):
-        await session.execute(text(statement), {"tenant_id": session.tenant_id})
-    size = await repository.measure_index(session, kind="ticket")
-    counts = await repository.count_terms(
-        session, kind="ticket", title="queue of the ledger in zanzibar", body="", facts=(), horizon=size.horizon
-    )
-    assert size.documents == statements.DOCUMENTS_COUNTED
-    assert {term: (count.documents, count.common) for term, count in counts.items()} == {
-        "queue": (statements.POSTINGS_READ, True),  # all of 1,500
-        "ledger": (statements.POSTINGS_READ, False),  # 375
-        "zanzibar": (2, False),
-    }
-    hits = await repository.rank_by_terms(
-        session, kind="ticket", idfs={"ledger": 1.0, "zanzibar": 5.0}, mean_words=3, exclude=(), limit=50
-    )
-    # Number 1400 has both words; of the others with the common one, the newest come.
-    assert [hit.document_id.int & 0xFFFF for hit in hits[:2]] == [1400, 700]
-    assert all(hit.document_id.int & 0xFFFF > 1500 - 4 * statements.POSTINGS_READ for hit in hits[2:])
-
-
-async def test_a_word_that_most_cases_share_is_no_reason(session: TenantSession) -> None:
-    for statement in (_MANY, _MANY_TERMS):
-        await session.execute(text(statement), {"tenant_id": session.tenant_id})
-    found = await search(session, "The queue of the ledger in zanzibar", "nothing else")
-    assert found[0].ref == "n1400"
-    assert not any("queue" in reason for item in found for reason in item.why)
-
-
-async def test_a_ticket_of_very_many_words_looks_up_a_bounded_number(session: TenantSession) -> None:
-    counts = await repository.count_terms(
-        session,
-        kind="ticket",
-        title="ox",
-        body=" ".join(f"word{'x' * (n % 20)}{n}" for n in range(2000)),
-        facts=(),
-        horizon=statements.NIL,
-    )
-    assert len(counts) == statements.WORDS_ASKED
-    assert "ox" in counts, "a word of the title comes first, however short"

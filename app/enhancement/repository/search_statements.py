@@ -98,8 +98,10 @@ BM25 = text(
     )
     select b.document_id, (select array_agg(p.term order by p.idf desc) from postings p where p.document_id = b.document_id)
         as terms
-    from best b join case_documents d on d.tenant_id = :tenant_id and d.id = b.document_id
-    where d.ref <> all(:exclude) order by b.score desc, b.document_id desc limit :limit
+    from best b cross join lateral (
+        -- Limited, so that it is a look-up for each and never a join with all documents.
+        select ref from case_documents where tenant_id = :tenant_id and id = b.document_id limit 1
+    ) d where d.ref <> all(:exclude) order by b.score desc, b.document_id desc limit :limit
     """  # noqa: S608 - constants of this module only
 ).bindparams(
     bindparam("terms", type_=ARRAY(Text)),
