@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
+from starlette.routing import Route
 
 from app.auth.rules import Role
 from app.core.resources import Resources
 from app.db.engine import Database
+from app.db.migrate import ROOT
 from app.embedded.valkey import free_port
 from app.main import Application, create_app
 from app.settings import Settings
@@ -42,6 +47,20 @@ def on_free_ports(settings: Settings, **changes: Any) -> Settings:
 async def test_it_starts_and_stops(settings: Settings) -> None:
     said = await lifespan(create_app(on_free_ports(settings)))
     assert [message["type"] for message in said] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_every_route_is_whole_before_the_first_request(application: Application) -> None:
+    # A router that is included makes its routes when it is first asked, on the loop that takes deliveries.
+    assert {type(route) for route in application.api.routes} <= {APIRoute, Route}
+
+
+def test_the_collector_leaves_alone_what_a_process_has_started_with() -> None:
+    script = (
+        "import gc, app.core.heap as heap; kept = [[] for _ in range(5000)]; heap.settle_heap();"
+        "print(gc.get_freeze_count() > 5000, gc.get_threshold()[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "20000"]
 
 
 @pytest.mark.parametrize(("role", "reason"), [("postgres", "superuser"), ("tocsin_owner", "own")])
