@@ -18,7 +18,7 @@ from app.db.migrate import ROOT
 from app.settings import Settings
 
 BOOK = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *BOOK.rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *BOOK.rglob("*.md")])
 # Written from the code itself, and held against it in test_reference.
 WRITTEN = {page for page in PAGES if page.parent.name == "reference"}
 READ = [page for page in PAGES if page not in WRITTEN]
