@@ -1,4 +1,4 @@
-"""Storing a batch so that each request learns its own fate: new, a duplicate, or a conflict."""
+"""Storing a batch in one transaction, so that each request learns its own fate: new, a duplicate, or a conflict."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.db.tenancy import TenantSession
+from app.core.failpoints import failpoint
+from app.core.ids import TenantId
+from app.db.engine import Database
+from app.db.tenancy import TenantSession, tenant_session
 from app.ingest.repository.intake import store
 from app.ingest.schemas import Intake, Stored
 from app.settings.ingest import IngestSettings
 
 DRAIN_MAX_ATTEMPTS = 10
+
+
+async def write_batch(
+    database: Database, settings: IngestSettings, tenant_id: TenantId, batch: Sequence[Intake]
+) -> list[Stored]:
+    """This will store and commit the batch and return one result per entry, in order."""
+    async with tenant_session(database, tenant_id) as session:
+        await failpoint("ingest.before_insert")
+        stored = await store_batch(session, batch, settings=settings)
+        await failpoint("ingest.after_insert")
+    await failpoint("ingest.after_commit")
+    return stored
 
 
 async def store_batch(session: TenantSession, batch: Sequence[Intake], *, settings: IngestSettings) -> list[Stored]:

@@ -8,14 +8,13 @@ from uuid import UUID
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
-from app.core.failpoints import failpoint
 from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
 from app.db.engine import Database
-from app.db.tenancy import tenant_session
-from app.ingest import answers, batches
+from app.ingest import answers
 from app.ingest.admission import Admission
 from app.ingest.answers import Answer
+from app.ingest.batches import write_batch
 from app.ingest.bodies import TooLarge, gunzip
 from app.ingest.group_commit import GroupCommit
 from app.ingest.known_sources import KnownSource
@@ -54,8 +53,8 @@ class DeliveryDoor:
     def __init__(self, resources: Resources, refusals: RefusalCounter, admission: Admission) -> None:
         self._settings = resources.get(Settings).ingest
         self._clock = resources.get(Clock)  # type: ignore[type-abstract]
-        self._database = resources.get(Database)
         self._refusals = refusals
+        self._database = resources.get(Database)
         self._commits = GroupCommit(self._write, self._settings)
         self.gate = DeliveryGate(admission, self._commits)
         self._overloaded = answers.overloaded(self._settings.retry_after_s)
@@ -169,12 +168,7 @@ class DeliveryDoor:
         )
 
     async def _write(self, tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:
-        async with tenant_session(self._database, tenant_id) as session:
-            await failpoint("ingest.before_insert")
-            stored = await batches.store_batch(session, batch, settings=self._settings)
-            await failpoint("ingest.after_insert")
-        await failpoint("ingest.after_commit")
-        return stored
+        return await write_batch(self._database, self._settings, tenant_id, batch)
 
     def _note(self, source: KnownSource, reason: str, request: SignedRequest | None = None) -> None:
         seen = Seen(len(request.body), request.headers, source.id_headers) if request is not None else None

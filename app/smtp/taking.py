@@ -1,7 +1,7 @@
 """Taking a mail: one delivery for each source that it is for, all committed before the sender hears of it.
 
 The same transaction as behind ``/in/{source}``: the delivery, its replay key and the intake job in one, shared with what
-else arrives (``batches.store_batch`` in a ``GroupCommit``).
+else arrives (``batches.write_batch`` in a ``GroupCommit``).
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import orjson
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
-from app.core.failpoints import failpoint
 from app.core.ids import TenantId, new_id
 from app.core.resources import Resources
 from app.db.engine import Database
-from app.db.tenancy import tenant_session
-from app.ingest import batches
+from app.ingest.batches import write_batch
 from app.ingest.group_commit import GroupCommit
 from app.ingest.known_sources import KnownSource
 from app.ingest.rules import values
@@ -58,10 +57,9 @@ class MailDoor:
     """Stores mails as deliveries."""
 
     def __init__(self, resources: Resources) -> None:
-        self._settings = resources.get(Settings).ingest
+        settings = resources.get(Settings).ingest
         self._clock = resources.get(Clock)  # type: ignore[type-abstract]
-        self._database = resources.get(Database)
-        self._commits = GroupCommit(self._write, self._settings)
+        self._commits = GroupCommit(partial(write_batch, resources.get(Database), settings), settings)
 
     def has_room(self, tenant_id: TenantId) -> bool:
         """This will say whether another delivery of the tenant may wait for its commit."""
@@ -107,14 +105,6 @@ class MailDoor:
             body=content,
             traceparent=current_traceparent(),
         )
-
-    async def _write(self, tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:
-        async with tenant_session(self._database, tenant_id) as session:
-            await failpoint("ingest.before_insert")
-            stored = await batches.store_batch(session, batch, settings=self._settings)
-            await failpoint("ingest.after_insert")
-        await failpoint("ingest.after_commit")
-        return stored
 
 
 def without_secrets(content: bytes, secrets: Sequence[str]) -> bytes:
