@@ -126,7 +126,7 @@ async def test_a_commit_that_is_cut_short_at_any_step_leaves_a_clean_connection(
         source = await committed_source(scratch_resources, tenant)
         sender = make_sender(scratch_resources)
         await sender.app.sources.find(source.url_path.removeprefix("/in/"))
-        sender.app._database = single
+        sender.app._deliveries._database = single
         with armed({place: "sleep:5s@once"}):
             assert (await sender.send(source)).status_code == 503
         async with single.app.connect() as connection:
