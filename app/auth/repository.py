@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from app.auth.models import ApiTokenRow
+from app.db.paging import newest_first
 from app.db.system import SystemSession
 from app.db.tenancy import TenantSession
 
@@ -81,9 +82,7 @@ async def revoke_operator(session: SystemSession, *, token_id: UUID, now: dateti
 async def list_tokens(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[ApiTokenRow]:
     """This will return tokens, newest first."""
     statement = select(ApiTokenRow).where(ApiTokenRow.tenant_id == session.tenant_id)
-    if before is not None:
-        statement = statement.where(ApiTokenRow.id < before)
-    return (await session.execute(statement.order_by(ApiTokenRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, ApiTokenRow.id, before=before, limit=limit))).all()
 
 
 async def find_unrevoked(session: TenantSession, *, token_ids: Sequence[UUID]) -> Sequence[ApiTokenRow]:

@@ -86,7 +86,7 @@ async def list_feedback(
         ticket=ticket_id,
         enhancement_id=enhancement_id,
         max_rating=max_rating,
-        after=page.after_id,
+        before=page.after_id,
         limit=page.limit + 1,
     )
     return page.build(found, key=lambda item: item.id)
@@ -129,7 +129,7 @@ async def list_enhancements(
         reason=reason,
         ticket=ticket,
         incident_id=incident_id,
-        after=page.after_id,
+        before=page.after_id,
         limit=page.limit + 1,
     )
     return page.build(found, key=lambda item: item.id)
@@ -170,7 +170,7 @@ async def retry_enhancement(write: ResponderWrite, enhancement_id: UUID) -> Resp
     dependencies=[Depends(only_parameters())],
 )
 async def list_knowledge(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[KnowledgeEntryView]:
-    found = await service.list_knowledge_entries(session, after=page.after_id, limit=page.limit + 1)
+    found = await service.list_knowledge_entries(session, before=page.after_id, limit=page.limit + 1)
     return page.build(found, key=lambda item: item.id)
 
 
@@ -225,7 +225,7 @@ async def delete_knowledge(write: EngineerWrite, entry_id: UUID) -> Response:
     dependencies=[Depends(only_parameters())],
 )
 async def list_desks(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[DeskView]:
-    found = await service.list_desks(session, after=page.after_id, limit=page.limit + 1)
+    found = await service.list_desks(session, before=page.after_id, limit=page.limit + 1)
     return page.build(found, key=lambda item: item.id)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core.ids import new_id
 from app.db.jobs.models import JobRow, TenantPauseRow
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 
 
@@ -30,9 +31,7 @@ async def list_jobs(
         statement = statement.where(JobRow.kind == kind)
     if queue is not None:
         statement = statement.where(JobRow.queue == queue)
-    if before is not None:
-        statement = statement.where(JobRow.id < before)
-    return (await session.execute(statement.order_by(JobRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, JobRow.id, before=before, limit=limit))).all()
 
 
 async def find_job(session: TenantSession, *, job_id: UUID, lock: bool = False) -> JobRow | None:

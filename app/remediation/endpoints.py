@@ -81,7 +81,7 @@ async def get_runbook(
 
 @router.get("/targets", summary="List the inventory, newest first")
 async def list_targets(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[TargetView]:
-    found = await service.list_targets(session, after=page.after_id, limit=page.limit + 1)
+    found = await service.list_targets(session, before=page.after_id, limit=page.limit + 1)
     return page.build(found, key=lambda view: view.id)
 
 
@@ -127,7 +127,7 @@ async def delete_target(write: EngineerWrite, target_id: UUID) -> Response:
 
 @router.get("/runbook-rules", summary="List the rules that start runbooks, newest first")
 async def list_rules(principal: Viewer, session: TenantTx, page: PageParams) -> CursorPage[RuleView]:
-    found = await service.list_rules(session, after=page.after_id, limit=page.limit + 1)
+    found = await service.list_rules(session, before=page.after_id, limit=page.limit + 1)
     return page.build(found, key=lambda view: view.id)
 
 
@@ -176,7 +176,7 @@ async def list_runs(
         incident_id=incident_id,
         runbook=runbook,
         state=state,
-        after=page.after_id,
+        before=page.after_id,
         limit=page.limit + 1,
     )
     return page.build(found, key=lambda view: view.id)

@@ -49,7 +49,7 @@ async def learn_resolution(ctx: JobContext, job: LearnResolution) -> None:
     """
     async with ctx.transaction() as session:
         tickets = await records.find_tickets_of_incident(session, job.incident_id)
-        desks = {row.id: row for row in await records.page_of_desks(session, after=None, limit=200)}
+        desks = {row.id: row for row in await records.page_of_desks(session, before=None, limit=200)}
         if not tickets:
             await _learn_from_timeline(session, IncidentId(job.incident_id))
     for known in tickets:

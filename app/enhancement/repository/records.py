@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.ids import new_id
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.enhancement.models import (
     DeskRow,
@@ -46,22 +47,18 @@ async def release_desk(session: TenantSession, desk_id: UUID) -> None:
     await session.execute(delete(DeskRow).where(DeskRow.tenant_id == session.tenant_id, DeskRow.id == desk_id))
 
 
-async def page_of_desks(session: TenantSession, *, after: UUID | None, limit: int) -> Sequence[DeskRow]:
+async def page_of_desks(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[DeskRow]:
     statement = select(DeskRow).where(DeskRow.tenant_id == session.tenant_id)
-    if after is not None:
-        statement = statement.where(DeskRow.id < after)
-    return (await session.execute(statement.order_by(DeskRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, DeskRow.id, before=before, limit=limit))).all()
 
 
 async def find_entry(session: TenantSession, entry_id: UUID) -> KnowledgeEntryRow | None:
     return await session.get(KnowledgeEntryRow, (session.tenant_id, entry_id))
 
 
-async def page_of_entries(session: TenantSession, *, after: UUID | None, limit: int) -> Sequence[KnowledgeEntryRow]:
+async def page_of_entries(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[KnowledgeEntryRow]:
     statement = select(KnowledgeEntryRow).where(KnowledgeEntryRow.tenant_id == session.tenant_id)
-    if after is not None:
-        statement = statement.where(KnowledgeEntryRow.id < after)
-    return (await session.execute(statement.order_by(KnowledgeEntryRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, KnowledgeEntryRow.id, before=before, limit=limit))).all()
 
 
 async def find_ticket(session: TenantSession, ticket_id: UUID) -> TicketRow | None:
@@ -159,7 +156,7 @@ async def page_of_enhancements(
     reason: str | None,
     ticket: str | None,
     incident_id: UUID | None,
-    after: UUID | None,
+    before: UUID | None,
     limit: int,
 ) -> list[tuple[EnhancementRow, TicketRow]]:
     statement = _with_ticket().where(EnhancementRow.tenant_id == session.tenant_id)
@@ -171,9 +168,7 @@ async def page_of_enhancements(
         statement = statement.where(TicketRow.external_id == ticket)
     if incident_id is not None:
         statement = statement.where(EnhancementRow.incident_id == incident_id)
-    if after is not None:
-        statement = statement.where(EnhancementRow.id < after)
-    rows = await session.execute(statement.order_by(EnhancementRow.id.desc()).limit(limit))
+    rows = await session.execute(newest_first(statement, EnhancementRow.id, before=before, limit=limit))
     return [(row[0], row[1]) for row in rows]
 
 
@@ -232,7 +227,7 @@ async def page_of_feedback(
     ticket: str | None,
     enhancement_id: UUID | None,
     max_rating: int | None,
-    after: UUID | None,
+    before: UUID | None,
     limit: int,
 ) -> Sequence[FeedbackRow]:
     statement = select(FeedbackRow).where(*_within(session, start, end))
@@ -242,9 +237,7 @@ async def page_of_feedback(
         statement = statement.where(FeedbackRow.enhancement_id == enhancement_id)
     if max_rating is not None:
         statement = statement.where(FeedbackRow.rating <= max_rating)
-    if after is not None:
-        statement = statement.where(FeedbackRow.id < after)
-    return (await session.execute(statement.order_by(FeedbackRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, FeedbackRow.id, before=before, limit=limit))).all()
 
 
 @dataclass(frozen=True)

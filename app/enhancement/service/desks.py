@@ -151,9 +151,9 @@ async def get_desk(session: TenantSession, *, desk_id: UUID) -> DeskView:
     return view_desk(await _get(session, desk_id))
 
 
-async def list_desks(session: TenantSession, *, after: UUID | None, limit: int) -> list[DeskView]:
+async def list_desks(session: TenantSession, *, before: UUID | None, limit: int) -> list[DeskView]:
     """This will return desks, newest first."""
-    return [view_desk(row) for row in await records.page_of_desks(session, after=after, limit=limit)]
+    return [view_desk(row) for row in await records.page_of_desks(session, before=before, limit=limit)]
 
 
 def open_desk(row: DeskRow, *, keyring: KeyRing, timeout_s: float) -> DeskAccess:

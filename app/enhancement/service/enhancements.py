@@ -60,7 +60,7 @@ async def list_enhancements(
     reason: str | None,
     ticket: str | None,
     incident_id: UUID | None,
-    after: UUID | None,
+    before: UUID | None,
     limit: int,
 ) -> list[EnhancementSummary]:
     """This will return enhancements, newest first."""
@@ -70,7 +70,7 @@ async def list_enhancements(
         reason=reason,
         ticket=ticket,
         incident_id=incident_id,
-        after=after,
+        before=before,
         limit=limit,
     )
     return [_summary(row, found) for row, found in pairs]

@@ -99,7 +99,7 @@ async def list_feedback(
     ticket: str | None,
     enhancement_id: UUID | None,
     max_rating: int | None,
-    after: UUID | None,
+    before: UUID | None,
     limit: int,
 ) -> list[FeedbackView]:
     """This will return opinions, newest first; ``end`` is exclusive."""
@@ -110,7 +110,7 @@ async def list_feedback(
         ticket=ticket,
         enhancement_id=enhancement_id,
         max_rating=max_rating,
-        after=after,
+        before=before,
         limit=limit,
     )
     return [_view(row) for row in rows]

@@ -104,9 +104,11 @@ async def get_knowledge_entry(session: TenantSession, *, entry_id: UUID) -> Know
     return _view(await _get(session, entry_id))
 
 
-async def list_knowledge_entries(session: TenantSession, *, after: UUID | None, limit: int) -> list[KnowledgeEntryView]:
+async def list_knowledge_entries(
+    session: TenantSession, *, before: UUID | None, limit: int
+) -> list[KnowledgeEntryView]:
     """This will return entries, newest first."""
-    return [_view(row) for row in await records.page_of_entries(session, after=after, limit=limit)]
+    return [_view(row) for row in await records.page_of_entries(session, before=before, limit=limit)]
 
 
 async def _get(session: TenantSession, entry_id: UUID) -> KnowledgeEntryRow:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Text, Uuid, any_, func, literal, select, text
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.incidents.models import FIRING, AlertHeadRow, AlertRow, IncidentRow, TimelineRow
 from app.incidents.rules.states import AlertStatus, IncidentState, Severity
@@ -86,9 +87,7 @@ async def list_incidents(
     if wanted.title_contains is not None:
         # A position, not a pattern: nothing in the text has a meaning to the database.
         query = query.where(func.strpos(func.lower(IncidentRow.title), func.lower(wanted.title_contains)) > 0)
-    if before is not None:
-        query = query.where(IncidentRow.id < before)
-    return await _all(session, query.order_by(IncidentRow.id.desc()).limit(limit))
+    return await _all(session, newest_first(query, IncidentRow.id, before=before, limit=limit))
 
 
 async def find_alert(session: TenantSession, *, alert_id: UUID) -> AlertRow | None:
@@ -149,9 +148,7 @@ async def list_alerts(
         query = query.where(AlertRow.incident_id == wanted.incident_id)
     if wanted.dedup_key is not None:
         query = query.where(AlertRow.dedup_key == wanted.dedup_key)
-    if before is not None:
-        query = query.where(AlertRow.id < before)
-    return await _all(session, query.order_by(AlertRow.id.desc()).limit(limit))
+    return await _all(session, newest_first(query, AlertRow.id, before=before, limit=limit))
 
 
 async def list_timeline(
@@ -173,9 +170,8 @@ async def list_latest_entries(
     query = select(TimelineRow).where(
         TimelineRow.tenant_id == session.tenant_id, TimelineRow.incident_id == incident_id
     )
-    return (
-        await session.scalars(_among(query, TimelineRow.kind, kinds).order_by(TimelineRow.id.desc()).limit(limit))
-    ).all()
+    query = _among(query, TimelineRow.kind, kinds)
+    return (await session.scalars(newest_first(query, TimelineRow.id, before=None, limit=limit))).all()
 
 
 async def list_alert_statuses(session: TenantSession, *, incident_id: UUID, name: str | None) -> Sequence[str]:

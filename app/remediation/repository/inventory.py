@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.remediation.models import RunbookRow, RunbookRuleRow, TargetRow
 
@@ -21,11 +22,9 @@ async def find_target_by_name(session: TenantSession, name: str) -> TargetRow | 
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-async def page_of_targets(session: TenantSession, *, after: UUID | None, limit: int) -> Sequence[TargetRow]:
+async def page_of_targets(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[TargetRow]:
     statement = select(TargetRow).where(TargetRow.tenant_id == session.tenant_id)
-    if after is not None:
-        statement = statement.where(TargetRow.id < after)
-    return (await session.execute(statement.order_by(TargetRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, TargetRow.id, before=before, limit=limit))).all()
 
 
 async def find_rule(session: TenantSession, rule_id: UUID) -> RunbookRuleRow | None:
@@ -38,11 +37,9 @@ async def enabled_rules(session: TenantSession) -> Sequence[RunbookRuleRow]:
     return (await session.execute(statement.order_by(RunbookRuleRow.id))).scalars().all()
 
 
-async def page_of_rules(session: TenantSession, *, after: UUID | None, limit: int) -> Sequence[RunbookRuleRow]:
+async def page_of_rules(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[RunbookRuleRow]:
     statement = select(RunbookRuleRow).where(RunbookRuleRow.tenant_id == session.tenant_id)
-    if after is not None:
-        statement = statement.where(RunbookRuleRow.id < after)
-    return (await session.execute(statement.order_by(RunbookRuleRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, RunbookRuleRow.id, before=before, limit=limit))).all()
 
 
 async def rules_that_use(session: TenantSession, target_name: str) -> Sequence[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.ids import new_id
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.remediation.models import RunRow, RunStepRow, RunTargetRow
 from app.remediation.rules.states import RunState, StepState
@@ -35,7 +36,7 @@ async def page_of_runs(
     incident_id: UUID | None,
     runbook: str | None,
     state: RunState | None,
-    after: UUID | None,
+    before: UUID | None,
     limit: int,
 ) -> Sequence[RunRow]:
     """This will return runs, newest first."""
@@ -46,9 +47,7 @@ async def page_of_runs(
         statement = statement.where(RunRow.runbook == runbook)
     if state is not None:
         statement = statement.where(RunRow.state == state.value)
-    if after is not None:
-        statement = statement.where(RunRow.id < after)
-    return (await session.execute(statement.order_by(RunRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, RunRow.id, before=before, limit=limit))).all()
 
 
 async def add_targets(session: TenantSession, *, run_id: UUID, target_ids: Iterable[UUID]) -> None:

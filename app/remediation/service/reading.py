@@ -32,12 +32,12 @@ async def list_runs(
     incident_id: UUID | None = None,
     runbook: str | None = None,
     state: RunState | None = None,
-    after: UUID | None = None,
+    before: UUID | None = None,
     limit: int = 50,
 ) -> list[RunView]:
     """This will return runs, newest first."""
     rows = await runs.page_of_runs(
-        session, incident_id=incident_id, runbook=runbook, state=state, after=after, limit=limit
+        session, incident_id=incident_id, runbook=runbook, state=state, before=before, limit=limit
     )
     return [RunView.model_validate(row) for row in rows]
 

@@ -92,9 +92,9 @@ async def get_rule(session: TenantSession, *, rule_id: UUID) -> RuleView:
     return RuleView.model_validate(await _get(session, rule_id))
 
 
-async def list_rules(session: TenantSession, *, after: UUID | None, limit: int) -> list[RuleView]:
+async def list_rules(session: TenantSession, *, before: UUID | None, limit: int) -> list[RuleView]:
     """This will return rules, newest first."""
-    rows = await inventory.page_of_rules(session, after=after, limit=limit)
+    rows = await inventory.page_of_rules(session, before=before, limit=limit)
     return [RuleView.model_validate(row) for row in rows]
 
 

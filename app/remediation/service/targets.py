@@ -112,9 +112,9 @@ async def get_target(session: TenantSession, *, target_id: UUID) -> TargetView:
     return view_target(await _get(session, target_id))
 
 
-async def list_targets(session: TenantSession, *, after: UUID | None, limit: int) -> list[TargetView]:
+async def list_targets(session: TenantSession, *, before: UUID | None, limit: int) -> list[TargetView]:
     """This will return targets, newest first."""
-    return [view_target(row) for row in await inventory.page_of_targets(session, after=after, limit=limit)]
+    return [view_target(row) for row in await inventory.page_of_targets(session, before=before, limit=limit)]
 
 
 async def open_target(session: TenantSession, *, target_id: UUID, keyring: KeyRing | None) -> ActionTarget:
