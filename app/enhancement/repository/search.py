@@ -3,7 +3,8 @@
 All predicates are equality or range on the leading columns of an index, so they stay index scans under row level
 security. Every read is bounded: a tenant with a million cases waits no longer than one with a thousand. Of a word that
 very many documents have, only the newest of them are looked at; ids begin with their time, so "newest" is the end of an
-index. Trigram similarity, which has no index here, looks at the newest titles and at what the words found.
+index, and that index holds all that ranks them, so that it does not matter how far apart the rows lie. Trigram
+similarity, which has no index here, looks at the newest titles and at what the words found.
 """
 
 from __future__ import annotations
