@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -169,19 +168,17 @@ def test_without_a_receiver_ids_travel_all_the_same() -> None:
     assert current_traceparent() is None
 
 
+@pytest.mark.timeout(60)
 def test_a_dead_receiver_neither_blocks_nor_raises() -> None:
+    """Were each root to wait for the receiver, or the end for all of them, this would not be over within hours."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
         configure_tracing(TelemetrySettings(otlp_endpoint=endpoint, export_timeout_s=0.5), process="test")
-        started = time.perf_counter()
         for _ in range(20_000):
             with new_root("lost"):
-                pass
-        spent = time.perf_counter() - started
+                assert recorded_trace_id() is not None
         shutdown_tracing()
-    assert spent < 10
-    assert time.perf_counter() - started - spent < 5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from app.remediation.actions import http_probe, http_request
 from app.remediation.actions.http_request import Unclear
 from app.remediation.contract import ActionTarget, NotApplied, Repeat, Unreachable
 from tests.fixtures.servicedesk import serve
+from tests.fixtures.wait import ends
 from tests.remediation.targets import silent_server, target_of, to_read, to_write
 
 
@@ -129,11 +129,10 @@ async def test_the_secret_is_sent_as_a_bearer_token_and_not_repeated(
 async def test_a_service_that_is_not_there_or_silent_is_down_within_the_time(outbound: OutboundHttp) -> None:
     async with silent_server() as port:
         for base_url in ("http://127.0.0.1:1", f"http://127.0.0.1:{port}"):
-            started = time.monotonic()
-            found = await probe(outbound, target_of("http", base_url=base_url), timeout_s=0.5)
+            async with ends():
+                found = await probe(outbound, target_of("http", base_url=base_url), timeout_s=0.5)
             assert (found.up, found.status) == (False, None)
             assert found.error
-            assert time.monotonic() - started < 2
 
 
 async def test_a_request_sends_what_it_is_told(service: Service, outbound: OutboundHttp) -> None:
@@ -196,12 +195,10 @@ async def test_a_call_that_never_left_was_not_applied(outbound: OutboundHttp) ->
 
 
 async def test_a_call_without_an_answer_is_unclear_within_the_time(outbound: OutboundHttp) -> None:
-    async with silent_server() as port:
-        started = time.monotonic()
+    async with silent_server() as port, ends():
         with pytest.raises(Unreachable) as unclear:
             await request(outbound, target_of("http", base_url=f"http://127.0.0.1:{port}"), timeout_s=0.5)
         assert unclear.value.sent
-        assert time.monotonic() - started < 2
 
 
 async def test_a_dry_run_is_a_sentence_and_sends_nothing(service: Service) -> None:

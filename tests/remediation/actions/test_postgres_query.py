@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -20,7 +19,7 @@ from app.remediation.actions.postgres_query.queries import (
     Query,
 )
 from app.remediation.contract import ActionTarget, ReadFailed
-from tests.fixtures.wait import wait_until
+from tests.fixtures.wait import ends, wait_until
 from tests.remediation.targets import WATCHER_PASSWORD, WatchedPostgres, silent_server, to_read
 
 
@@ -122,10 +121,9 @@ async def test_a_statement_that_does_not_end_is_ended_at_the_server_too(
     watched_postgres: WatchedPostgres, outbound: OutboundHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = offer(monkeypatch, "select pg_sleep(60)::text as value")
-    started = time.monotonic()
-    with pytest.raises(ReadFailed):
-        await run(to_read(watched_postgres.target(), outbound, timeout_s=0.5), params)
-    assert time.monotonic() - started < 4
+    async with ends():
+        with pytest.raises(ReadFailed):
+            await run(to_read(watched_postgres.target(), outbound, timeout_s=0.5), params)
 
     async def left() -> bool:
         async with watched_postgres.superuser() as connection:
@@ -193,10 +191,9 @@ async def test_a_server_that_is_not_there_or_silent_is_no_answer(
     watched_postgres: WatchedPostgres, outbound: OutboundHttp
 ) -> None:
     async def fails_in_time(target: ActionTarget) -> None:
-        started = time.monotonic()
-        with pytest.raises(ReadFailed):
-            await run(to_read(target, outbound, timeout_s=0.5), Params(query="database_size"))
-        assert time.monotonic() - started < 4
+        async with ends():
+            with pytest.raises(ReadFailed):
+                await run(to_read(target, outbound, timeout_s=0.5), Params(query="database_size"))
 
     await fails_in_time(watched_postgres.target(port=1))
     async with silent_server() as port:
