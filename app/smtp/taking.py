@@ -88,9 +88,12 @@ class MailDoor:
 
     def _intake(self, source: KnownSource, mail: Mail, content: bytes) -> Intake:
         block, body = split_mail(content)
-        message_id = values.one_line(read_headers(block[:_HEADER_BYTES]).first("message-id"), limit=255)
-        # Each host on the way adds a line to the header, so a retry is the same mail by its id and what stands below.
-        digest = hashlib.sha256(message_id.encode() + b"\x00" + body if message_id else content).digest()
+        headers = read_headers(block[:_HEADER_BYTES])
+        message_id = values.one_line(headers.first("message-id"), limit=255)
+        # Each host on the way adds a line to the header, so a retry is the same mail by what those leave alone. The id by
+        # itself will not do: there are senders that have one for all their mails.
+        named = "\x00".join((message_id, *(" ".join(headers.first(name).split()) for name in ("subject", "date")), ""))
+        digest = hashlib.sha256(named.encode("utf-8", "surrogatepass") + body if message_id else content).digest()
         envelope = {ENVELOPE_FROM: _clean(mail.sender), "content-type": "message/rfc822"}
         return Intake(
             id=new_id(),

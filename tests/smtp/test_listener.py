@@ -123,6 +123,14 @@ async def test_the_same_mail_again_is_the_first_ones_receipt(mailbox: Mailbox) -
     assert [entry.external_id for entry in stored] == ["<7@example.com>"] * 2
 
 
+async def test_a_sender_that_has_one_message_id_for_all_its_mails_loses_none(mailbox: Mailbox) -> None:
+    """What differs may stand in the subject alone: that a host is up again, for one."""
+    for subject in ("Host DOWN", "Host UP"):
+        await mailbox.send(mail(subject, "", Message_ID="<1@ups.example.com>", Date="Mon, 7 Jan 2030 12:00:00 +0000"))
+    await mailbox.send(mail("Host UP", "", Message_ID="<1@ups.example.com>", Date="Mon, 7 Jan 2030 13:00:00 +0000"))
+    assert len(await mailbox.deliveries()) == 3
+
+
 async def test_one_mail_for_two_sources_is_a_delivery_of_each(
     mailbox: Mailbox, resources: Resources, other_tenant_id: TenantId
 ) -> None:
