@@ -63,7 +63,12 @@ async def make_backup(
                 _finish(partial, folder / manifest.dump)
             finally:
                 partial.unlink(missing_ok=True)
-        _write_manifest(folder / f"{stem}{SUFFIX}", manifest)
+        try:
+            _write_manifest(folder / f"{stem}{SUFFIX}", manifest)
+        except OSError:
+            # Without its manifest it is no backup: nobody would ever remove it, and the disk may be full.
+            (folder / manifest.dump).unlink()
+            raise
         if keep is not None:
             for gone in _remove_old(folder, keep):
                 say(f"removed {gone}")
@@ -129,16 +134,17 @@ def _create(path: Path) -> Path:
 
 def _finish(partial: Path, final: Path) -> None:
     """Give the file its name once its bytes are on the disk, and put the name on the disk too."""
-    for path in (partial, partial.parent):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            if path == partial:
-                os.fsync(descriptor)
-                partial.rename(final)
-            else:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(partial)
+    partial.rename(final)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:

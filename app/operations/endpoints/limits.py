@@ -14,7 +14,7 @@ from app.db.tenancy import TenantSession, tenant_session
 from app.http.problem import problem_responses
 from app.ingest.limits import service
 from app.ingest.limits.schemas import TenantLimits, TenantLimitsView
-from app.operations.endpoints.tenants import OperatorWrite
+from app.operations.deps import OperatorWrite
 from app.settings import Settings
 from app.tenants.service import TenantNotFound
 
@@ -35,11 +35,11 @@ async def get_tenant_limits(operator: Operator, tenant_id: UUID, request: Reques
     responses=problem_responses(TenantNotFound),
 )
 async def set_tenant_limits(write: OperatorWrite, tenant_id: UUID, body: TenantLimits) -> Response:
-    settings = write.request.app.state.resources.get(Settings)
+    settings = write.resources.get(Settings)
 
     async def produce(session: TenantSession) -> TenantLimitsView:
         return await service.set_tenant_limits(
-            session, limits=body, settings=settings, actor=write.operator.actor, now=write.now
+            session, limits=body, settings=settings, actor=write.actor, now=write.now
         )
 
     return await write.answer(tenant_id, produce)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Request, Response
 
-from app.auth.deps import Operator, OperatorPrincipal
+from app.auth.deps import Operator
 from app.auth.rules import Role
 from app.auth.service import create_token, pepper_of
 from app.core.ids import TenantId, new_id
@@ -20,41 +15,14 @@ from app.db.engine import Database
 from app.db.system import system_session
 from app.db.tenancy import TenantSession, tenant_session
 from app.http.clock import Now
-from app.http.idempotency import KeyHeader, idempotent
 from app.http.pagination import CursorPage, PageParams
 from app.http.problem import problem_responses
+from app.operations.deps import OperatorWrite
 from app.settings import Settings
 from app.tenants import service
 from app.tenants.schemas import CreatedTenantView, StateRequest, TenantRequest, TenantView
 
 router = APIRouter(prefix="/v1/admin/tenants", tags=["platform"])
-
-
-@dataclass(frozen=True)
-class _OperatorWrite:
-    """The frame of an operator's write: in the tenant's own transaction, answered once for each Idempotency-Key."""
-
-    request: Request
-    operator: OperatorPrincipal
-    now: datetime
-
-    async def answer(self, tenant_id: UUID, produce: Callable[[TenantSession], Awaitable[BaseModel]]) -> Response:
-        database = self.request.app.state.resources.get(Database)
-        async with tenant_session(database, TenantId(tenant_id)) as session:
-            return await idempotent(
-                self.request,
-                session,
-                principal_id=str(self.operator.token_id),
-                now=self.now,
-                produce=lambda: produce(session),
-            )
-
-
-async def _write(request: Request, operator: Operator, now: Now, key: KeyHeader = None) -> _OperatorWrite:
-    return _OperatorWrite(request, operator, now)
-
-
-OperatorWrite = Annotated[_OperatorWrite, Depends(_write)]
 
 
 @router.post(
@@ -95,7 +63,7 @@ async def list_tenants(operator: Operator, page: PageParams, request: Request) -
 )
 async def isolate_tenant(write: OperatorWrite, tenant_id: UUID, body: StateRequest) -> Response:
     async def produce(session: TenantSession) -> TenantView:
-        row = await service.isolate_tenant(session, reason=body.reason, actor=write.operator.actor, now=write.now)
+        row = await service.isolate_tenant(session, reason=body.reason, actor=write.actor, now=write.now)
         return TenantView.model_validate(row)
 
     return await write.answer(tenant_id, produce)
@@ -109,7 +77,7 @@ async def isolate_tenant(write: OperatorWrite, tenant_id: UUID, body: StateReque
 )
 async def restore_tenant(write: OperatorWrite, tenant_id: UUID, body: StateRequest) -> Response:
     async def produce(session: TenantSession) -> TenantView:
-        row = await service.restore_tenant(session, reason=body.reason, actor=write.operator.actor, now=write.now)
+        row = await service.restore_tenant(session, reason=body.reason, actor=write.actor, now=write.now)
         return TenantView.model_validate(row)
 
     return await write.answer(tenant_id, produce)
