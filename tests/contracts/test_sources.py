@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.incidents.schemas import AlertEvent
-from app.ingest.contract import AlertSource, ParseError
+from app.ingest.contract import AlertSource, Events, ParseError
 from app.ingest.rules import values
 from app.ingest.sources import all_sources
 from app.net.signing.shipped import shipped_profiles
@@ -83,6 +83,23 @@ def outcome(source: AlertSource, raw: bytes) -> Any:
 def test_a_sample_gives_what_is_expected(source: AlertSource, sample: Path) -> None:
     expected = sample.with_suffix(".expected.json")
     assert orjson.loads(orjson.dumps(outcome(source, sample.read_bytes()))) == orjson.loads(expected.read_bytes())
+
+
+# Nothing was sent: the receipt says that the delivery carries no alerts.
+EMPTY = {"alertmanager-no_alerts", "prometheus-empty_list", "generic-empty_list", "cloudevents-empty_batch"}
+
+
+@pytest.mark.parametrize(("source", "sample"), list(cases()))
+def test_what_no_alert_is_made_of_is_told(source: AlertSource, sample: Path) -> None:
+    """A test of the sender, or what a tenant did not mean to send: the receipt is where they look for the reason."""
+    read = read_sample(source, sample.read_bytes())
+    try:
+        events = source.parse(read.body, read.headers, read.config)
+    except ParseError:
+        return
+    if not events and f"{source.slug}-{sample.stem}" not in EMPTY:
+        assert isinstance(events, Events)
+        assert events.notes
 
 
 @pytest.mark.parametrize("slug", list(all_sources()))

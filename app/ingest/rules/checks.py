@@ -13,7 +13,7 @@ from datetime import datetime
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, ParseError
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, said
+from app.ingest.rules.fields import bounded, description_of, said
 
 CHECK_SEVERITIES: Mapping[str, Severity] = {
     **COMMON_SEVERITIES,
@@ -104,10 +104,7 @@ def check_event(notification: CheckNotification) -> AlertEvent:
         dedup_key=f"{host}!{service}" if service else host,
         status=status,
         title=_title(notification, kind, state),
-        description=values.clean_text(
-            "\n".join(text for text in (notification.output, notification.details) if text),
-            limit=values.DESCRIPTION_MAX,
-        ),
+        description=description_of((notification.output, notification.details)),
         raw_severity="flapping" if kind == "FLAPPINGSTART" and state in _GOOD else state.lower(),
         event_time=at,
         starts_at=notification.changed_at if status is AlertStatus.FIRING else None,

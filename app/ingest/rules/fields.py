@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from app.ingest.rules import values
@@ -56,6 +56,22 @@ def texts_at(holder: Mapping[str, Any], name: str, *, most: int = 20) -> list[st
     if not isinstance(found, list):
         return []
     return [text for text in (text_of(entry) for entry in found[:most]) if text]
+
+
+def description_of(parts: Iterable[str], *, between: str = "\n") -> str:
+    """This will make a description of those parts that say something."""
+    return values.clean_text(between.join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+
+
+def facts_of(*facts: tuple[str, str]) -> str:
+    """This will write out what is known, ``name: text`` on a line each, for descriptions."""
+    return description_of(f"{name}: {text}" for name, text in facts if text)
+
+
+def others(holder: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """This will return what came along besides the known fields, for annotations."""
+    found = {name: value for name, value in holder.items() if name not in known}
+    return said(values.clean_mapping(found, value_limit=values.ANNOTATION_MAX))
 
 
 def said(pairs: Mapping[str, str]) -> dict[str, str]:

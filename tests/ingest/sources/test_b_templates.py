@@ -82,6 +82,25 @@ def test_uptimerobots_body_is_filled_in_or_left_as_written() -> None:
     assert "*" not in f"{firing.labels}{firing.description}{firing.links}"
 
 
+def test_what_uptimerobot_sends_besides_is_kept_by_its_name_and_whom_it_told_is_not() -> None:
+    sent = {
+        "monitorID": "7",
+        "monitorFriendlyName": "Shop",
+        "alertType": "1",
+        "alertDuration": "*alertDuration*",
+        "monitorAlertContacts": "457;2;jo@example.com",
+        "tags": ["shop", "eu"],
+        "httpStatusCode": 503,
+        "group": "",
+        "dashboardURL": "https://dashboard.uptimerobot.com/monitors/7",
+    }
+    assert parsed("uptimerobot", orjson.dumps(sent).decode()).annotations == {
+        "tags": '["shop","eu"]',
+        "httpStatusCode": "503",
+        "dashboardURL": "https://dashboard.uptimerobot.com/monitors/7",
+    }
+
+
 def test_dynatraces_payload_is_a_problem_with_its_times() -> None:
     placeholders = {
         "State": "RESOLVED",

@@ -16,7 +16,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, objects_at, prose_at, said, text_at, texts_at
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, prose_at, said, text_at, texts_at
 
 _SCHEMA = "azureMonitorCommonAlertSchema"
 _CONDITIONS = {"fired": AlertStatus.FIRING, "resolved": AlertStatus.RESOLVED}
@@ -148,7 +148,7 @@ def _described(essentials: Mapping[str, Any], context: Mapping[str, Any]) -> str
     parts = [prose_at(essentials, "description", limit=4000)]
     parts += [prose_at(first, "searchQuery", limit=4000) for first in objects_at(condition, "allOf")[:3]]
     parts.append(prose_at({**context, **properties}, "SearchQuery", "expression", "communication", "details", "cause"))
-    return values.clean_text("\n\n".join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+    return description_of(parts, between="\n\n")
 
 
 def _labels(essentials: Mapping[str, Any], context: Mapping[str, Any], custom: Mapping[str, Any]) -> dict[str, str]:

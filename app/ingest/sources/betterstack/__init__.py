@@ -80,13 +80,12 @@ def _title(incident: Mapping[str, Any], number: str) -> str:
 
 
 def _description(incident: Mapping[str, Any]) -> str:
-    facts = (
+    return fields.facts_of(
         ("Cause", fields.prose_at(incident, "cause")),
         ("URL", " ".join(filter(None, (fields.text_at(incident, "http_method"), fields.text_at(incident, "url"))))),
         ("Seen from", ", ".join(fields.texts_at(incident, "regions"))),
         ("Response", fields.prose_at(incident, "response_content", limit=1000)),
     )
-    return "\n".join(f"{what}: {said}" for what, said in facts if said)
 
 
 def _labels(data: Mapping[str, Any], incident: Mapping[str, Any]) -> dict[str, str]:

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, objects_at, prose_at, said, text_at
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, prose_at, said, text_at
 
 _RESOLVE_TIMEOUT_S = 86_400
 _OF_ERRORS = frozenset({"firstException", "exception", "powerTen", "errorEventFrequency", "reopened"})
@@ -44,7 +44,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if not kind:
         raise ParseError("body.unexpected_shape", "no event of BugSnag: 'trigger.type' is needed")
     if kind == "release":
-        return []
+        return Events(notes=["no alert is made of a release"])
     if kind in _OF_PROJECTS:
         return [_project_event(kind, trigger, project)]
     error = object_at(payload, "error")
@@ -61,13 +61,17 @@ def _error_events(kind: str, identity: str, payload: Mapping[str, Any]) -> list[
     if kind == "comment":
         note = prose_at(object_at(payload, "comment"), "message", limit=values.DESCRIPTION_MAX)
         written = f"{who}: {note}" if who else note
-        return [_error_event(key, AlertStatus.NOTED, payload, note=written)] if note else []
+        if not note:
+            return Events(notes=["a comment that says nothing"])
+        return [_error_event(key, AlertStatus.NOTED, payload, note=written)]
     if kind == "errorStateManualChange":
         change = text_at(trigger, "stateChange", limit=60) or text_at(error, "status", limit=60)
         status = _CHANGES.get(change)
         # A person did it, just now: the error's own times are of its last event.
         note = f"{change} by {who}" if who else ""
-        return [_error_event(key, status, payload, note=note)] if status is not None else []
+        if status is None:
+            return Events(notes=[f"the change {change or 'without a name'} says nothing about the error's state"])
+        return [_error_event(key, status, payload, note=note)]
     warnings = () if kind in _OF_ERRORS else (f"trigger {kind!r} is not known: taken as firing",)
     at = values.parse_time(error.get("receivedAt"))
     return [_error_event(key, AlertStatus.FIRING, payload, at=at, warnings=warnings)]
@@ -149,7 +153,7 @@ def _description(trigger: Mapping[str, Any], error: Mapping[str, Any]) -> str:
         if file:
             place = f"{file}:{text_at(frame, 'lineNumber', limit=20)}"
             lines.append(f"  at {text_at(frame, 'method', limit=100) or '?'} ({place})")
-    return values.clean_text("\n".join(line for line in lines if line), limit=values.DESCRIPTION_MAX)
+    return description_of(lines)
 
 
 SOURCE = AlertSource(

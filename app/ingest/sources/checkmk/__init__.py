@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.incidents.schemas import AlertEvent
-from app.ingest.contract import AlertSource, NoConfig, load_object
+from app.ingest.contract import AlertSource, Events, NoConfig, load_object
 from app.ingest.rules import values
 from app.ingest.rules.checks import CHECK_SEVERITIES, CheckNotification, check_event
 from app.ingest.rules.fields import prose_at, text_at
@@ -37,7 +37,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     }
     kind = text_at(sent, "NOTIFICATIONTYPE", limit=60)
     if kind.upper().startswith("ALERTHANDLER"):
-        return []
+        return Events(notes=["a report on an alert handler: no alert"])
     what = "SERVICE" if text_at(sent, "WHAT", limit=20).upper() != "HOST" and text_at(sent, "SERVICEDESC") else "HOST"
     notification = CheckNotification(
         kind=kind,

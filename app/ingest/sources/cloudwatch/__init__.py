@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, objects_at, prose_at, said, text_at, text_of
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, prose_at, said, text_at, text_of
 
 _HANDSHAKES = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
 _NO_DATA = "INSUFFICIENT_DATA"
@@ -32,7 +32,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     """
     envelope = load_object(body)
     if envelope.get("Type") in _HANDSHAKES:
-        return []
+        return Events(notes=["a handshake of the topic: no alert"])
     alarm = _alarm(envelope)
     name, state = text_at(alarm, "AlarmName"), text_at(alarm, "NewStateValue", limit=40).upper()
     if not name or not state:
@@ -115,7 +115,7 @@ def _described(alarm: Mapping[str, Any]) -> str:
         prose_at(alarm, "NewStateReason", limit=4000),
         "\n".join(f"{text_at(object_at(child, 'State'), 'Value')}: {text_at(child, 'Arn')}" for child in children),
     ]
-    return values.clean_text("\n\n".join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+    return description_of(parts, between="\n\n")
 
 
 def _dimensions(alarm: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import values
 from app.ingest.rules.fields import bounded, compound_key, prose_at, said, text_of
+from app.ingest.rules.severities import P1_TO_P5
 
 PAYLOAD = (
     '{"alert_id": "$ALERT_ID", "alert_cycle_key": "$ALERT_CYCLE_KEY", "aggreg_key": "$AGGREG_KEY",'
@@ -32,13 +33,6 @@ _TITLE_STATE = re.compile(
 )
 # In a monitor's message: the marks around its Markdown, and whom it is sent to.
 _NO_PROSE = re.compile(r"%%%|@(?:webhook|slack|pagerduty|teams|opsgenie)-[\w.-]+")
-_PRIORITIES = {
-    "p1": Severity.P0,
-    "p2": Severity.P1,
-    "p3": Severity.P2,
-    "p4": Severity.P3,
-    "p5": Severity.P3,
-}
 _TAGS_MAX = 50
 
 
@@ -146,8 +140,8 @@ SOURCE = AlertSource(
     title="Datadog",
     profile="header_token",
     parse=parse,
-    # P1 is the worst of Datadog's five; warn and no data are states of a monitor, the rest are types of alerts.
-    severities={**COMMON_SEVERITIES, **_PRIORITIES, "no data": Severity.P2, "success": Severity.P3},
+    # Warn and no data are states of a monitor, the rest besides its priorities are types of alerts.
+    severities={**COMMON_SEVERITIES, **P1_TO_P5, "no data": Severity.P2, "success": Severity.P3},
     document="https://docs.datadoghq.com/integrations/webhooks/",
     document_date="2026-11",
     setup="Under Integrations > Webhooks add a webhook with the address, the secret as a custom header, and this "

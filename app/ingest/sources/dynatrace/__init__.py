@@ -40,7 +40,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
         raise ParseError("body.unexpected_shape", "no problem: PID is missing; see docs/how-to/connect-dynatrace.md")
     title = fields.text_at(payload, "ProblemTitle", limit=values.TITLE_MAX) or fields.text_at(details, "title")
     if title.lower() == _TEST:
-        return Events(notes=["a test run: no alert"])
+        return Events(notes=["a test: no alert"])
     said = fields.text_at(payload, "State") or fields.text_at(details, "status")
     status = _STATES.get(said.lower(), AlertStatus.FIRING)
     names = _entities(payload)

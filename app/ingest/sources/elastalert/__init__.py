@@ -26,7 +26,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, compound_key, object_at, prose_at, said, text_at, text_of
+from app.ingest.rules.fields import bounded, compound_key, description_of, object_at, prose_at, said, text_at, text_of
 
 _RESOLVE_TIMEOUT_S = 3600
 _RESOLVED = frozenset({"resolved", "resolve", "ok", "closed", "recovered"})
@@ -119,7 +119,7 @@ def _description(match: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
         message = values.clean_text(found, limit=values.DESCRIPTION_MAX).strip() if isinstance(found, str) else ""
     hits, matches = text_at(match, "num_hits", limit=20), text_at(match, "num_matches", limit=20)
     counts = f"{matches or '?'} matches in {hits or '?'} hits" if hits or matches else ""
-    return values.clean_text("\n".join(part for part in (message, counts) if part), limit=values.DESCRIPTION_MAX)
+    return description_of((message, counts))
 
 
 SOURCE = AlertSource(

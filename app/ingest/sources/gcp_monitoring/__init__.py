@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
 from app.ingest.rules.fields import bounded, object_at, objects_at, prose_at, said, text_at
 
@@ -28,7 +28,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     """
     payload = load_object(body)
     if text_at(payload, "version", limit=20).lower() == "test":
-        return []
+        return Events(notes=["a test: no alert"])
     incident = object_at(payload, "incident")
     incident_id = text_at(incident, "incident_id")
     if not incident_id:

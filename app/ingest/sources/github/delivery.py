@@ -84,7 +84,7 @@ def _branch(said: Mapping[str, Any]) -> str:
 
 
 def _concluded(payload: Mapping[str, Any], config: GitHubConfig, run: _Run) -> list[AlertEvent]:
-    repository, key = _repository(payload)
+    repository, key = repository_of(payload)
     status = _CONCLUSIONS.get(run.conclusion)
     if status is None:
         said = run.conclusion or fields.text_at(run.said, "status") or "not concluded"
@@ -130,7 +130,7 @@ def deployment_status(payload: Mapping[str, Any], config: GitHubConfig) -> list[
     """This will return the event of a deployment that failed or succeeded."""
     said = fields.object_at(payload, "deployment_status")
     deployment = fields.object_at(payload, "deployment")
-    repository, key = _repository(payload)
+    repository, key = repository_of(payload)
     state = fields.text_at(said, "state").lower()
     status = _DEPLOYMENTS.get(state)
     if status is None:
@@ -166,7 +166,12 @@ def deployment_status(payload: Mapping[str, Any], config: GitHubConfig) -> list[
     ]
 
 
-def _repository(payload: Mapping[str, Any]) -> tuple[str, str]:
+def repository_of(payload: Mapping[str, Any]) -> tuple[str, str]:
+    """This will return the repository's name for people, and its id, which stays when it is renamed or moved.
+
+    Raises:
+        ParseError: There is neither.
+    """
     repository = fields.object_at(payload, "repository")
     name = fields.text_at(repository, "full_name", "name")
     key = fields.text_of(repository.get("id"), limit=200) or name
@@ -178,13 +183,12 @@ def _repository(payload: Mapping[str, Any]) -> tuple[str, str]:
 def _description(run: Mapping[str, Any]) -> str:
     commit = fields.text_at(run, "head_sha")
     message = fields.text_at(fields.object_at(run, "head_commit"), "message")
-    facts = (
+    return fields.facts_of(
         ("Commit", f"{commit[:12]} {message}".strip()),
         ("Output", fields.text_at(fields.object_at(run, "output"), "title", "summary")),
         ("Triggered by", fields.text_at(run, "event")),
         ("Attempt", fields.text_at(run, "run_attempt")),
     )
-    return values.clean_text("\n".join(f"{what}: {said}" for what, said in facts if said), limit=4000)
 
 
 def _ended_at(run: Mapping[str, Any]) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus
 from app.ingest.contract import ParseError
 from app.ingest.rules import fields, values
+from app.ingest.sources.github.delivery import repository_of
 from app.ingest.sources.github.settings import GitHubConfig
 
 _OVER = ("fixed", "dismissed", "auto_dismissed", "resolved", "closed", "revoked")
@@ -114,27 +115,25 @@ def _event(
 ) -> AlertEvent:
     alert = fields.object_at(payload, "alert")
     number = fields.text_of(alert.get("number"), limit=200)
-    repository = fields.object_at(payload, "repository")
-    name = fields.text_at(repository, "full_name", "name")
-    # The id stays when a repository is renamed or moved; by its name the end would miss the beginning.
-    key = fields.text_of(repository.get("id"), limit=200) or name
-    if not number or not key:
-        raise ParseError("body.unexpected_shape", "a security alert without its number or its repository")
+    if not number:
+        raise ParseError("body.unexpected_shape", "a security alert without its number")
+    repository, key = repository_of(payload)
     is_over = _is_over(payload, alert)
-    lines = [f"{what}: {said}" for what, said in facts if said]
     return AlertEvent(
         dedup_key=f"{kind}:{key}:{number}",
         status=AlertStatus.RESOLVED if is_over else AlertStatus.FIRING,
-        title=values.one_line(f"{name or key}: {title}"),
-        description=values.clean_text("\n\n".join(filter(None, (summary, "\n".join(lines)))), limit=16_000),
+        title=values.one_line(f"{repository}: {title}"),
+        description=fields.description_of((summary, fields.facts_of(*facts)), between="\n\n"),
         raw_severity=severity,
         event_time=_event_time(payload, alert, is_over=is_over),
         starts_at=values.parse_time(alert.get("created_at")),
         ends_at=_ended_at(alert) if is_over else None,
-        labels=fields.said({"alertname": kind, "repository": name, "number": number, **labels}),
-        links=values.links(("Alert", alert.get("html_url")), ("Repository", repository.get("html_url"))),
+        labels=fields.said({"alertname": kind, "repository": repository, "number": number, **labels}),
+        links=values.links(
+            ("Alert", alert.get("html_url")), ("Repository", fields.object_at(payload, "repository").get("html_url"))
+        ),
         # A new advisory strikes many packages of a repository at once: one incident.
-        group={"repository": name or key, "alertname": kind},
+        group={"repository": repository, "alertname": kind},
     )
 
 

@@ -22,7 +22,7 @@ def pipeline(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEven
     status = _STATUSES.get(fields.text_at(run, "status"))
     refused = _not_told(payload, config, ref=ref, what="pipeline", is_proposal=source in _OF_MERGE_REQUESTS)
     if status is None or refused is not None:
-        return refused or _neither("pipeline", fields.text_at(run, "status"))
+        return _neither("pipeline", fields.text_at(run, "status")) if refused is None else refused
     return [_pipeline_event(payload, run, status, ref=ref, source=source)]
 
 
@@ -40,7 +40,7 @@ def _pipeline_event(
         dedup_key=fields.compound_key("pipeline", key, ref, kind),
         status=status,
         title=values.one_line(f"{project}: {f'{kind} ' if kind else ''}pipeline {now}{f' on {ref}' if ref else ''}"),
-        description=_lines(
+        description=fields.facts_of(
             ("Failed jobs", ", ".join(_failed_jobs(payload))),
             ("Commit", fields.text_at(commit, "title", "message")),
             ("Author", fields.text_at(fields.object_at(commit, "author"), "name")),
@@ -78,7 +78,7 @@ def job(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEvent]:
     status = _STATUSES.get(fields.text_at(payload, "build_status"))
     refused = _not_told(payload, config, ref=ref, what="job")
     if status is None or refused is not None:
-        return refused or _neither("job", fields.text_at(payload, "build_status"))
+        return _neither("job", fields.text_at(payload, "build_status")) if refused is None else refused
     if status is AlertStatus.FIRING and payload.get("build_allow_failure") is True:
         return Events(notes=["the job is allowed to fail"])
     project, key = project_of(payload)
@@ -90,7 +90,7 @@ def job(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEvent]:
             dedup_key=fields.compound_key("job", key, ref, stage, name),
             status=status,
             title=values.one_line(f"{project}: job {name} {now}{f' on {ref}' if ref else ''}"),
-            description=_lines(
+            description=fields.facts_of(
                 ("Reason", fields.text_at(payload, "build_failure_reason").replace("_", " ")),
                 ("Commit", fields.text_at(fields.object_at(payload, "commit"), "message")),
             ),
@@ -119,7 +119,7 @@ def deployment(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEv
             dedup_key=fields.compound_key("deployment", key, environment),
             status=status,
             title=values.one_line(f"{project}: deployment to {environment} {now}"),
-            description=_lines(("Commit", fields.text_at(payload, "commit_title"))),
+            description=fields.facts_of(("Commit", fields.text_at(payload, "commit_title"))),
             raw_severity=fields.text_at(payload, "environment_tier") or "other",
             event_time=at,
             starts_at=at if status is AlertStatus.FIRING else None,
@@ -167,7 +167,3 @@ def _not_told(
 
 def _neither(what: str, status: str) -> Events:
     return Events(notes=[f"a {what} that is {status[:40] or 'without a status'} has neither failed nor succeeded"])
-
-
-def _lines(*facts: tuple[str, str]) -> str:
-    return values.clean_text("\n".join(f"{what}: {said}" for what, said in facts if said), limit=4000)

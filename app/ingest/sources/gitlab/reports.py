@@ -88,7 +88,7 @@ def vulnerability(payload: Mapping[str, Any], config: GitLabConfig) -> list[Aler
             dedup_key=f"vulnerability:{url}",
             status=AlertStatus.RESOLVED if is_over else AlertStatus.FIRING,
             title=values.one_line(f"{project}: {severity.capitalize() or 'New'} vulnerability: {title}"),
-            description="\n".join(f"{what}: {said}" for what, said in facts.items() if said),
+            description=fields.facts_of(*facts.items()),
             raw_severity=severity,
             event_time=at,
             starts_at=values.parse_time(found.get("created_at")),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
 from app.ingest.rules.fields import objects_at, prose_at, text_at
 from app.ingest.rules.labelled_alerts import alerts_of, labelled_event, status_of
@@ -43,11 +43,13 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if isinstance(truncated, int) and truncated > 0:
         notes.append(f"{truncated} more alerts were cut off by the sender; none is taken as resolved")
     group = values.clean_mapping(payload.get("groupLabels"))
-    events: list[AlertEvent] = []
+    events = Events()
     for alert in alerts_of(payload.get("alerts"), what="'alerts'"):
         event = _event(alert, payload, group, [] if events else notes)
         # The test of a contact point is never resolved; an incident made of it would stay for ever.
-        if event.labels.get("alertname") != "TestAlert" or event.labels.get("instance") != "Grafana":
+        if event.labels.get("alertname") == "TestAlert" and event.labels.get("instance") == "Grafana":
+            events.note("a test: no alert")
+        else:
             events.append(event)
     return events
 
@@ -89,7 +91,7 @@ def _measured(alert: Mapping[str, Any]) -> str:
 def _legacy(payload: Mapping[str, Any]) -> list[AlertEvent]:
     state = text_at(payload, "state", limit=40).lower()
     if state in _LEGACY_QUIET:
-        return []
+        return Events(notes=[f"a legacy rule that is {state} neither fires nor is well"])
     status = _LEGACY.get(state)
     rule = text_at(payload, "ruleId", "ruleName")
     if status is None or not rule:

@@ -48,7 +48,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: GraylogConfig) -> lis
     if not definition or not event:
         raise ParseError("body.unexpected_shape", "no event: event_definition_id or 'event' is missing")
     if definition == _TEST_DEFINITION:
-        return Events(notes=["a test notification: no alert"])
+        return Events(notes=["a test: no alert"])
     title = fields.text_at(payload, "event_definition_title") or f"Event definition {definition[:100]}"
     message = fields.text_at(event, "message")
     priority = fields.text_at(event, "priority")
@@ -89,7 +89,7 @@ def _description(payload: Mapping[str, Any], event: Mapping[str, Any]) -> str:
         fields.prose_at(event, "message", limit=2000),
         "\n".join(f"Log: {message}" for message in messages if message),
     )
-    return values.clean_text("\n\n".join(filter(None, parts)), limit=values.DESCRIPTION_MAX)
+    return fields.description_of(parts, between="\n\n")
 
 
 def _labels(title: str, event: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ def document_text(value: object) -> str:
         elif isinstance(node, dict):
             waiting += _parts(node)
     lines = (" ".join(line.split()) for line in "".join(pieces).splitlines())
-    return values.clean_text("\n".join(filter(None, lines)), limit=values.DESCRIPTION_MAX)
+    return fields.description_of(lines)
 
 
 def _parts(node: dict[str, object]) -> list[object]:

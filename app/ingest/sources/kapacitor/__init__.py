@@ -16,7 +16,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, objects_at, said, text_at, text_of
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at, text_of
 
 _LEVELS = frozenset({"info", "warning", "critical"})
 _SHOWN_SERIES = 10
@@ -92,7 +92,7 @@ def _description(alert: Mapping[str, Any], series: list[dict[str, Any]]) -> str:
     # The default of ``details`` is the whole alert once more, as escaped JSON: nothing that anyone reads at night.
     parts = [] if prose.startswith("{") else [prose.strip()]
     parts += [_measured(one) for one in series[:_SHOWN_SERIES]]
-    return values.clean_text("\n".join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+    return description_of(parts)
 
 
 def _measured(series: Mapping[str, Any]) -> str:

@@ -38,9 +38,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, compound_key, prose_at, said, text_at
+from app.ingest.rules.fields import bounded, compound_key, description_of, prose_at, said, text_at
 
 _LINE = re.compile(r"([A-Za-z_]{1,40}):[ \t]?(.*)")
 _LAST = "msg"
@@ -79,7 +79,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: LibrenmsConfig) -> li
     """
     alert = load_object(body) if body.lstrip()[:1] in (b"{", b"[") else _lines(body)
     if text_at(alert, "uid") == _TEST_UID:
-        return []
+        return Events(notes=["a test: no alert"])
     key, state = _dedup_key(alert), text_at(alert, "state", limit=20)
     if not key or not state:
         raise ParseError("body.unexpected_shape", "no alert of LibreNMS: 'state' and 'alert_id' are needed")
@@ -180,7 +180,7 @@ def _description(alert: Mapping[str, Any], state: str) -> str:
         f"State: {said_state}" if said_state not in ("", "alert") else "",
         prose_at(alert, "msg") or text_at(alert, "title"),
     ]
-    return values.clean_text("\n".join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+    return description_of(parts)
 
 
 def _links(alert: Mapping[str, Any], config: LibrenmsConfig) -> tuple[Any, ...]:

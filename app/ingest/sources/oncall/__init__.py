@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus
 from app.ingest.contract import AlertSource, NoConfig, ParseError, SenderKey, load_object
@@ -49,7 +48,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             title=title,
             description=message,
             raw_severity=fields.text_at(payload, "severity", "priority"),
-            annotations=_others(payload),
+            annotations=fields.others(payload, _FIELDS),
             links=values.links(
                 ("Upstream", payload.get("link_to_upstream_details")), ("Image", payload.get("image_url"))
             ),
@@ -60,12 +59,6 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
 
 def _untitled(uid: str) -> str:
     return values.one_line(f"Alert {uid}".strip(), limit=values.TITLE_MAX)
-
-
-def _others(payload: Mapping[str, Any]) -> dict[str, str]:
-    """What came along besides the known fields."""
-    others = {name: value for name, value in payload.items() if name not in _FIELDS}
-    return fields.said(values.clean_mapping(others, value_limit=values.ANNOTATION_MAX))
 
 
 SOURCE = AlertSource(

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.incidents.schemas import AlertEvent, AlertStatus, Severity
+from app.incidents.schemas import AlertEvent, AlertStatus
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import fields, values
+from app.ingest.rules.severities import P1_TO_P5
 
 _ACTIONS = {
     "create": AlertStatus.FIRING,
@@ -89,15 +90,7 @@ SOURCE = AlertSource(
     title="Opsgenie",
     profile="header_token",
     parse=parse,
-    # Opsgenie counts from P1, the worst, to P5.
-    severities={
-        **COMMON_SEVERITIES,
-        "p1": Severity.P0,
-        "p2": Severity.P1,
-        "p3": Severity.P2,
-        "p4": Severity.P3,
-        "p5": Severity.P3,
-    },
+    severities={**COMMON_SEVERITIES, **P1_TO_P5},
     example={
         "action": "Create",
         "alert": {"alertId": "1", "tinyId": "1", "message": "A first alert", "priority": "P4", "alias": "first"},

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from app.incidents.schemas import AlertEvent, AlertStatus, Severity
+from app.incidents.schemas import AlertEvent, AlertStatus
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, SenderKey, load_object
 from app.ingest.rules import fields, values
+from app.ingest.rules.severities import P1_TO_P5
 
 ACTION_HEADER = "x-tocsin-action"
 """Which action the path named; without it a body with a message creates."""
@@ -110,14 +111,7 @@ SOURCE = AlertSource(
     title="Senders made for Opsgenie (Alert API)",
     profile="bearer",  # behind /in/; where Opsgenie's own paths are used, the GenieKey header proves the sender
     parse=parse,
-    severities={
-        **COMMON_SEVERITIES,
-        "p1": Severity.P0,
-        "p2": Severity.P1,
-        "p3": Severity.P2,
-        "p4": Severity.P3,
-        "p5": Severity.P3,
-    },
+    severities={**COMMON_SEVERITIES, **P1_TO_P5},
     example={"message": "A first alert", "alias": "tocsin-test", "priority": "P5"},
     max_body_bytes=524_288,
     document="https://docs.opsgenie.com/docs/alert-api",

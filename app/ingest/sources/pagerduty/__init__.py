@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.incidents.schemas import AlertEvent, AlertStatus
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
 from app.ingest.rules.fields import object_at, objects_at, prose_at, said, text_at
+from app.ingest.rules.severities import FROM_ONE_TO_FIVE
 
 _STATUSES = {
     "incident.triggered": AlertStatus.FIRING,
@@ -27,7 +28,7 @@ _STATUSES = {
 _PRIORITIES = {
     f"{word}{number}": severity
     for word in ("p", "sev", "sev-", "sev ")
-    for number, severity in zip("12345", (Severity.P0, Severity.P1, Severity.P2, Severity.P3, Severity.P3), strict=True)
+    for number, severity in FROM_ONE_TO_FIVE.items()
 }
 
 
@@ -44,7 +45,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             "body.unexpected_shape", "there is no 'event' with an 'event_type': is it a version 3 webhook?"
         )
     if not event_type.startswith("incident.") or event_type.startswith("incident.workflow."):
-        return []
+        return Events(notes=[f"no alert is made of a {event_type}"])
     data = object_at(event, "data")
     incident = object_at(data, "incident") or data
     incident_id = text_at(incident, "id")
@@ -124,7 +125,6 @@ SOURCE = AlertSource(
     title="PagerDuty",
     profile="pagerduty",
     parse=parse,
-    # P1 is the worst of PagerDuty's default priorities.
     severities={**COMMON_SEVERITIES, **_PRIORITIES},
     document="https://developer.pagerduty.com/docs/webhooks-overview",
     document_date="2026-11",

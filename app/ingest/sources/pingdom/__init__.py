@@ -72,7 +72,7 @@ def _description(payload: Mapping[str, Any]) -> str:
     parts = [fields.prose_at(payload, "long_description", "description"), fields.prose_at(payload, "custom_message")]
     if seen:
         parts.append(f"Seen from {seen}.")
-    return values.clean_text("\n\n".join(filter(None, parts)), limit=values.DESCRIPTION_MAX)
+    return fields.description_of(parts, between="\n\n")
 
 
 def _labels(name: str, payload: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, str]:

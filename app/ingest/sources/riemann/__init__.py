@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, check_count, load_json
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, check_count, load_json
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, compound_key, prose_at, said, text_at, text_of, texts_at
+from app.ingest.rules.fields import bounded, compound_key, description_of, prose_at, said, text_at, text_of, texts_at
 
 _OVER = frozenset({"ok", "up", "clear", "cleared", "resolved"})
 _OWN_FIELDS = frozenset(
@@ -55,7 +55,10 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     found = [entry for entry in entries if isinstance(entry, dict) and text_at(entry, "service", "host")]
     if entries and not found:
         raise ParseError("body.unexpected_shape", "no event of Riemann: 'service' or 'host' is needed")
-    return [_event(entry) for entry in found if text_at(entry, "state", limit=255)]
+    events = Events(_event(entry) for entry in found if text_at(entry, "state", limit=255))
+    if len(events) < len(found):
+        events.note("a metric without a state is no alert")
+    return events
 
 
 def _event(event: Mapping[str, Any]) -> AlertEvent:
@@ -94,7 +97,7 @@ def _description(event: Mapping[str, Any], state: str) -> str:
     ttl = text_of(event.get("ttl"), limit=40)
     silent = f"Nothing was heard of it for its ttl of {ttl} s." if state.lower() == "expired" and ttl else ""
     parts = (prose_at(event, "description"), silent)
-    return values.clean_text("\n".join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+    return description_of(parts)
 
 
 def _labels(event: Mapping[str, Any], host: str, service: str) -> dict[str, str]:

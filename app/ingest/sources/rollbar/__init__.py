@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, objects_at, said, text_at
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at
 
 _LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
 _EVENTS = {
@@ -40,7 +40,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     payload = load_object(body)
     event = text_at(payload, "event_name", limit=60)
     if event in _NO_ALERTS:
-        return []
+        return Events(notes=[f"a {event}: no alert"])
     data = object_at(payload, "data")
     item = object_at(data, "item")
     identity = text_at(item, "id", limit=200)
@@ -125,7 +125,7 @@ def _description(event: str, item: Mapping[str, Any], occurrence: Mapping[str, A
         if file:
             place = f"{file}:{text_at(frame, 'lineno', limit=20)}"
             lines.append(f"  at {method} ({place})" if method else f"  at {place}")
-    return values.clean_text("\n".join(line for line in lines if line), limit=values.DESCRIPTION_MAX)
+    return description_of(lines)
 
 
 def _links(data: Mapping[str, Any], occurrence: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, said, text_at, texts_at
+from app.ingest.rules.fields import bounded, description_of, object_at, said, text_at, texts_at
 
 _RESOURCES = {"event_alert": "event", "metric_alert": "metric_alert", "issue": "issue"}
 _METRIC = {"critical": AlertStatus.FIRING, "warning": AlertStatus.FIRING, "resolved": AlertStatus.RESOLVED}
@@ -51,7 +51,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
         return [_metric_alert(payload, data, sent_at)]
     if resource == "issue":
         return [_issue(payload, data, sent_at)]
-    return []
+    return Events(notes=[f"no alert is made of a {resource[:60] or 'resource without a name'}"])
 
 
 def _issue_alert(data: Mapping[str, Any]) -> AlertEvent:
@@ -105,7 +105,7 @@ def _title(project: str, event: Mapping[str, Any]) -> str:
 def _described(event: Mapping[str, Any]) -> str:
     metadata = object_at(event, "metadata")
     lines = [text_at(event, "culprit"), text_at(metadata, "value", limit=4000), text_at(metadata, "filename")]
-    return values.clean_text("\n".join(line for line in lines if line), limit=values.DESCRIPTION_MAX)
+    return description_of(lines)
 
 
 def _metric_alert(payload: Mapping[str, Any], data: Mapping[str, Any], sent_at: object) -> AlertEvent:

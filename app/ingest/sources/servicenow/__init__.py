@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity, TicketRef
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, ParseError, load_object
 from app.ingest.rules import fields, values
+from app.ingest.rules.severities import FROM_ONE_TO_FIVE
 
 _EVENTS = {
     **dict.fromkeys(("created", "insert", "inserted", "new"), "created"),
@@ -166,11 +167,7 @@ SOURCE = AlertSource(
     severities={
         **COMMON_SEVERITIES,
         # Critical, high, moderate, low, planning.
-        "1": Severity.P0,
-        "2": Severity.P1,
-        "3": Severity.P2,
-        "4": Severity.P3,
-        "5": Severity.P3,
+        **FROM_ONE_TO_FIVE,
         "moderate": Severity.P2,
         "planning": Severity.P3,
     },

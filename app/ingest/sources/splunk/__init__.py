@@ -93,8 +93,8 @@ def _labels(payload: Mapping[str, Any], result: Mapping[str, Any], search: str) 
 
 def _description(result: Mapping[str, Any]) -> str:
     raw = fields.prose_at(result, "_raw", limit=4000)
-    lines = "\n".join(f"{name}: {said}" for name, said in _told(result).items())
-    return values.clean_text("\n\n".join(filter(None, (raw, lines))), limit=values.DESCRIPTION_MAX)
+    lines = fields.facts_of(*_told(result).items())
+    return fields.description_of((raw, lines), between="\n\n")
 
 
 SOURCE = AlertSource(

@@ -2,7 +2,8 @@
 
 Source: StatusCake's knowledge base, "How to use the web hook URL", read 2026-11: ``URL``, ``Token`` (an MD5 digest of
 user name and API key), ``Name``, ``StatusCode``, ``Status`` (Up or Down), ``IP``, ``Checkrate``, ``Tags`` (comma
-separated). No id of the test and no time are among them.
+separated). No id of the test and no time are among them: a test is known by its name and its address together, as two
+tests may watch one address, and the alert of one that is renamed while it is down has to be resolved by hand.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             dedup_key=fields.compound_key("test", name, url),
             status=status,
             title=values.one_line(f"{shown} is {'up' if status is AlertStatus.RESOLVED else 'down'}{because}"),
-            description=values.clean_text(_description(url, code, fields.text_at(payload, "IP")), limit=2000),
+            description=fields.facts_of(("URL", url), ("Status code", code), ("IP", fields.text_at(payload, "IP"))),
             raw_severity=said,
             labels=fields.said(
                 {
@@ -52,11 +53,6 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             warnings=fields.bounded(warnings),
         )
     ]
-
-
-def _description(url: str, code: str, address: str) -> str:
-    parts = [("URL", url), ("Status code", code), ("IP", address)]
-    return "\n".join(f"{name}: {said}" for name, said in parts if said)
 
 
 SOURCE = AlertSource(

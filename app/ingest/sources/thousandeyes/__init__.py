@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
+from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, object_at, objects_at, said, text_at, texts_at
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at, texts_at
 
 _EVENTS = {
     "ALERT_NOTIFICATION_TRIGGER": AlertStatus.FIRING,
@@ -35,7 +35,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     payload = load_object(body)
     event = text_at(payload, "eventType", limit=60)
     if event == _TEST:
-        return []
+        return Events(notes=["a test: no alert"])
     alert = object_at(payload, "alert") or object_at(payload, "agentAlert")
     identity = text_at(alert, "alertId", "agentNotificationId", limit=200)
     if not event or not identity:
@@ -108,7 +108,7 @@ def _description(alert: Mapping[str, Any], *, over: bool) -> str:
         lines.append(f"{name or '?'}: {measured or 'no metric'}")
     if len(places) > _SHOWN_AGENTS:
         lines.append(f"and {len(places) - _SHOWN_AGENTS} more")
-    return values.clean_text("\n".join(line for line in lines if line), limit=values.DESCRIPTION_MAX)
+    return description_of(lines)
 
 
 def _links(alert: Mapping[str, Any]) -> tuple[Any, ...]:

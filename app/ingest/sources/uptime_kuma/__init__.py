@@ -38,7 +38,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if expiry is not None:
         return [_expiry(message, what=expiry[1], days=expiry[2])]
     if message.endswith("Testing"):
-        return Events(notes=["a test message: no alert"])
+        return Events(notes=["a test: no alert"])
     raise ParseError("body.unexpected_shape", "no state change: 'heartbeat' is missing; choose the preset JSON body")
 
 
@@ -59,8 +59,8 @@ def _state_change(
             dedup_key=f"monitor:{monitor_id}",
             status=status,
             title=values.one_line(f"{name} is {now}: {because}" if because and state == _DOWN else f"{name} is {now}"),
-            description="\n\n".join(
-                filter(None, (fields.prose_at(monitor, "description", limit=4000), fields.prose_at(payload, "msg")))
+            description=fields.description_of(
+                (fields.prose_at(monitor, "description", limit=4000), fields.prose_at(payload, "msg")), between="\n\n"
             ),
             raw_severity=state,
             event_time=at,

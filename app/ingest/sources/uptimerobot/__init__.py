@@ -4,6 +4,8 @@ Source: help.uptimerobot.com, "Webhook Integration", read 2026-11. ``monitorID``
 ``monitorFriendlyName``, ``alertType`` (1 down, 2 up, 3 a certificate or domain that expires), ``alertTypeFriendlyName``,
 ``alertDetails``, ``alertDuration`` (seconds, with an up), ``alertDateTime`` (seconds since 1970), ``sslExpiryDate`` and
 ``sslExpiryDaysLeft``. A body of the user's own may rename them; the one to paste is in docs/how-to/connect-uptimerobot.md.
+Whatever else comes along, the rich variables (dashboard, regions, tags, group) among it, becomes an annotation of its own
+name, as the vendor adds to them; only whom UptimeRobot told is left out.
 """
 
 from __future__ import annotations
@@ -31,6 +33,11 @@ _KINDS = {
     "ssl expiry": "expiry",
     "domain expiry": "expiry",
 }
+
+_KNOWN = frozenset(
+    {"monitorID", "monitorURL", "monitorFriendlyName", "monitorAlertContacts", "alertType", "alertTypeFriendlyName"}
+    | {"alertDetails", "alertDuration", "alertFriendlyDuration", "alertDateTime", "sslExpiryDate", "sslExpiryDaysLeft"}
+)
 
 
 def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[AlertEvent]:
@@ -68,6 +75,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
                     "kind": kind or "down",
                 }
             ),
+            annotations=fields.others(payload, _KNOWN),
             links=values.links(("Checked page", payload.get("monitorURL"))),
             warnings=fields.bounded(warnings),
         )
@@ -95,7 +103,7 @@ def _description(kind: str, payload: Mapping[str, Any]) -> str:
         parts.append(f"It was down for {duration}{' seconds' if duration.isdigit() else ''}.")
     if kind == "expiry" and (expires := values.parse_time(payload.get("sslExpiryDate"))) is not None:
         parts.append(f"The certificate expires on {expires:%Y-%m-%d}.")
-    return "\n\n".join(filter(None, parts))
+    return fields.description_of(parts, between="\n\n")
 
 
 SOURCE = AlertSource(

@@ -14,7 +14,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, compound_key, object_at, prose_at, said, text_at, texts_at
+from app.ingest.rules.fields import bounded, compound_key, description_of, object_at, prose_at, said, text_at, texts_at
 
 _RESOLVE_TIMEOUT_S = 86_400
 _LEVELS = {
@@ -95,7 +95,7 @@ def _description(alert: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
         changed,
         prose_at(alert, "full_log"),
     ]
-    return values.clean_text("\n".join(part for part in parts if part), limit=values.DESCRIPTION_MAX)
+    return description_of(parts)
 
 
 SOURCE = AlertSource(
