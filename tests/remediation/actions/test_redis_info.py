@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +17,7 @@ from app.net.outbound import OutboundHttp
 from app.remediation.actions.redis_info import Params, run
 from app.remediation.contract import ActionTarget, ReadFailed
 from tests.fixtures.wait import ends, wait_until
+from tests.net.peers import certificate
 from tests.remediation.targets import silent_server, target_of, to_read
 
 
@@ -27,6 +31,28 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def key() -> str:
     return f"waiting-{new_id().hex}"
+
+
+@asynccontextmanager
+async def tls_before(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
+    """A door with TLS on a free port, before a server that has none."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(65_536):
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_server = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, to_server[1]), copy(to_server[0], writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
 
 
 def target(valkey: EmbeddedValkey, **differs: object) -> ActionTarget:
@@ -45,6 +71,18 @@ async def test_it_reads_the_server_and_a_queues_length(
     assert found.used_memory_bytes > 100_000
     assert found.connected_clients >= 2
     assert await redis.lrange(key, 0, -1) == [b"0", b"1", b"2", b"3", b"4", b"5", b"6"]
+
+
+async def test_a_server_that_speaks_tls_is_known_by_its_name(
+    valkey: EmbeddedValkey, outbound: OutboundHttp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, trusted = certificate(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    async with tls_before(valkey.port, context) as port:
+        found = await run(to_read(target(valkey, host="localhost", port=port, tls=True), outbound), Params())
+        assert found.role == "master"
+        with pytest.raises(ReadFailed, match="SSL"):
+            await run(to_read(target(valkey, host="127.0.0.1", port=port, tls=True), outbound), Params())
 
 
 async def test_an_empty_queue_has_no_length_and_an_unnamed_one_none(

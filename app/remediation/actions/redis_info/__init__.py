@@ -66,7 +66,8 @@ async def _client(ctx: ReadContext) -> Redis:
     except Unreachable as error:
         raise ReadFailed(str(error)) from error
     return Redis(
-        host=address,
+        # A certificate names the host, so with TLS the name has to be used instead of the pinned address.
+        host=connection.host if connection.tls else address,
         port=connection.port,
         db=connection.database,
         username=connection.user or None,
