@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -74,20 +75,41 @@ async def health_queue(request: Request) -> Response:
 
 async def _database(request: Request) -> Check:
     resources = _resources(request)
-    return await check_database(resources.get(Database), timeout_s=resources.get(Settings).http.ready_timeout_s)
+    timeout_s = resources.get(Settings).http.ready_timeout_s
+    return await _shared(request, "database", lambda: check_database(resources.get(Database), timeout_s=timeout_s))
 
 
 async def _redis(request: Request) -> Check:
     resources = _resources(request)
-    return await check_redis(resources.get(Redis), timeout_s=resources.get(Settings).http.ready_timeout_s)
+    timeout_s = resources.get(Settings).http.ready_timeout_s
+    return await _shared(request, "redis", lambda: check_redis(resources.get(Redis), timeout_s=timeout_s))
 
 
 async def _queues(request: Request) -> Check:
     resources = _resources(request)
     settings = resources.get(Settings)
-    return await check_queues(
-        resources.get(Database), timeout_s=settings.http.ready_timeout_s, stale_worker_s=settings.jobs.stale_worker_s
+    return await _shared(
+        request,
+        "queues",
+        lambda: check_queues(
+            resources.get(Database),
+            timeout_s=settings.http.ready_timeout_s,
+            stale_worker_s=settings.jobs.stale_worker_s,
+        ),
     )
+
+
+async def _shared(request: Request, name: str, look: Callable[[], Coroutine[Any, Any, Check]]) -> Check:
+    """Look once for all who ask at the same time: anyone may, and each look takes one of few connections."""
+    state = request.app.state
+    if not hasattr(state, "looking"):
+        state.looking = {}
+    looking: dict[str, asyncio.Task[Check]] = state.looking
+    task = looking.get(name)
+    if task is None:
+        task = looking[name] = asyncio.create_task(look())
+        task.add_done_callback(lambda _: looking.pop(name))
+    return await asyncio.shield(task)
 
 
 def _resources(request: Request) -> Resources:

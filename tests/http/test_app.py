@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import Any
@@ -15,6 +16,7 @@ from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.migrate import ROOT
 from app.embedded.valkey import free_port
+from app.http import health
 from app.main import Application, create_app
 from app.settings import Settings
 from app.settings.http import HttpSettings
@@ -148,6 +150,30 @@ def broken_database(postgres: PostgresServer, database_name: str) -> Database:
     nowhere = f"postgresql+asyncpg://tocsin_app:hunter2@127.0.0.1:{free_port()}/nowhere"
     urls = {"app_url": SecretStr(nowhere), "system_url": SecretStr(nowhere)}
     return Database.from_settings(postgres.settings_for(database_name, **urls))
+
+
+async def test_strangers_who_ask_for_health_all_at_once_cost_one_look(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone may ask, and the connections that a look takes are those that tokens and sources are looked up with (I8)."""
+    looks: list[str] = []
+
+    def counted(name: str) -> None:
+        real = getattr(health, name)
+
+        async def look(*args: Any, **kwargs: Any) -> Any:
+            looks.append(name)
+            return await real(*args, **kwargs)
+
+        monkeypatch.setattr(health, name, look)
+
+    for name in ("check_database", "check_redis", "check_queues"):
+        counted(name)
+    answers = await asyncio.gather(*(api.get("/health") for _ in range(20)), *(api.get("/readyz") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(looks) < 20
+    await api.get("/health/db")
+    assert looks[-1] == "check_database", "what was seen is not kept"
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/health", "/health/db", "/health/queue"])
