@@ -95,13 +95,15 @@ BM25 = text(
         -- As many as are wanted, even if all that may not be named were among them.
         select document_id, sum(score) as score from postings group by document_id
         order by score desc, document_id desc limit :limit + cardinality(:exclude)
+    ), named as materialized (
+        select b.document_id, b.score from best b cross join lateral (
+            -- Limited, so that it is a look-up for each and never a join with all documents.
+            select ref from case_documents where tenant_id = :tenant_id and id = b.document_id limit 1
+        ) d where d.ref <> all(:exclude) order by b.score desc, b.document_id desc limit :limit
     )
-    select b.document_id, (select array_agg(p.term order by p.idf desc) from postings p where p.document_id = b.document_id)
-        as terms
-    from best b cross join lateral (
-        -- Limited, so that it is a look-up for each and never a join with all documents.
-        select ref from case_documents where tenant_id = :tenant_id and id = b.document_id limit 1
-    ) d where d.ref <> all(:exclude) order by b.score desc, b.document_id desc limit :limit
+    select document_id, array_agg(p.term order by p.idf desc, p.term) as terms
+    from named n join postings p using (document_id)
+    group by document_id, n.score order by n.score desc, document_id desc
     """  # noqa: S608 - constants of this module only
 ).bindparams(
     bindparam("terms", type_=ARRAY(Text)),
