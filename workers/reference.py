@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import workers
 from app.api import create_api
 from app.core.errors import TocsinError
 from app.http.problem import FRAME_CODES, VALIDATION_CODE, status_of
+from app.ingest.described import described
 from app.ingest.sources import all_sources
 from app.net.signing import Strength, get_profile, shipped_profiles
 from app.observability.metrics import DECLARED
@@ -128,10 +130,19 @@ def api_page() -> str:
         "",
     ]
     lines += ["Lists answer `items` and `next_cursor`; give it back as `cursor`. Writes take an `Idempotency-Key`.", ""]
+    under_v1 = [
+        set(one["responses"]) for path, item in document["paths"].items() if path[:4] == "/v1/" for one in item.values()
+    ]
+    everywhere = set.intersection(*under_v1)
+    lines += [
+        f"Whatever is under `/v1` may also answer {', '.join(sorted(everywhere))}: [problem codes](problems.md).",
+        "",
+    ]
     by_tag: dict[str, list[str]] = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            codes = ", ".join(code for code in operation["responses"])
+            also = everywhere if path.startswith("/v1/") else set()
+            codes = ", ".join(sorted(set(operation["responses"]) - also))
             row = f"| `{method.upper()} {path}` | {_cell(operation.get('summary', ''))} | {codes} |"
             by_tag.setdefault((operation.get("tags") or ["other"])[0], []).append(row)
     for tag, rows in sorted(by_tag.items()):
@@ -143,7 +154,7 @@ def sources_page() -> str:
     """This will describe every kind of source: what it sends, how it is verified, and where that is documented."""
     lines = ["# Kinds of sources", "", NOTE, ""]
     lines += textwrap.wrap(
-        "What `tocsin source create` and `POST /v1/sources` take as `kind`. The profile is what a new source gets unless it asks"
+        "What `tocsin sources add` and `POST /v1/sources` take as `kind`. The profile is what a new source gets unless it asks"
         " for another; [profiles](profiles.md) says what each proves. Each kind was written from the vendor's page that is"
         " named.",
         120,
@@ -157,7 +168,11 @@ def sources_page() -> str:
             f"| [`{kind.slug}`](#{kind.slug}) | {_cell(kind.title)} | `{kind.profile}` | {strength} | {document} |"
         )
     for kind in kinds:
-        lines += ["", f"## {kind.slug}", "", *textwrap.wrap(kind.setup, 120)]
+        lines += ["", f"## {kind.slug}", "", f"**{kind.title}.** {_prose(kind.setup)}"]
+        meanings = described(kind.config_model)
+        if any(meanings.values()):
+            lines += ["", "| Setting | Meaning |", "|---|---|"]
+            lines += [f"| `{name}` | {_cell(meaning)} |" for name, meaning in meanings.items() if meaning]
     return "\n".join(lines) + "\n"
 
 
@@ -180,12 +195,23 @@ def profiles_page() -> str:
         )
     for compiled in profiles:
         lines += ["", f"## {compiled.slug}", ""]
-        lines += [f"- **{sender.name}**: {sender.setup}" for sender in compiled.profile.senders]
+        lines += [f"- **{sender.name}**: {_prose(sender.setup)}" for sender in compiled.profile.senders]
     return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return _shown_whole(text.replace("|", "\\|").replace("\n", " "))
+
+
+def _prose(text: str) -> str:
+    """The text with the guides that it names as links."""
+    return re.sub(r"docs/how-to/([\w-]+)\.md", r"[\1](../how-to/\1.md)", _shown_whole(text))
+
+
+def _shown_whole(text: str) -> str:
+    """What stands in angle brackets would be taken for HTML, and not be seen, outside of code."""
+    parts = text.split("`")
+    return "`".join(part if number % 2 else part.replace("<", "\\<") for number, part in enumerate(parts))
 
 
 def pages() -> dict[str, str]:

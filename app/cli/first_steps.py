@@ -236,13 +236,15 @@ def _address(created: CreatedSource) -> str | None:
 
 
 def _show_kind(kind: AlertSource) -> None:
+    from app.ingest.described import described
+
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{escape(kind.title)}[/bold]  ({kind.slug}), proves itself by {kind.profile}")
     console.print(escape(kind.setup))
     if kind.document:
         console.print(f"Described at {kind.document} ({kind.document_date})")
-    for name, field in kind.config_model.model_fields.items():
-        console.print(f"  setting [bold]{escape(name)}[/bold]: {escape(field.description or '')}")
+    for name, meaning in described(kind.config_model).items():
+        console.print(f"  setting [bold]{escape(name)}[/bold]{escape(f': {meaning}' if meaning else '')}")
     console.print(f"Connect it: [bold]tocsin sources add {kind.slug}[/bold]")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.db.migrate import ROOT
 
-PAGES = ("settings.md", "metrics.md", "problems.md", "api.md")
+PAGES = ("settings.md", "metrics.md", "problems.md", "api.md", "sources.md", "profiles.md")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
