@@ -187,13 +187,14 @@ class GroupCommit:
         try:
             async with asyncio.timeout(self._settings.commit_statement_timeout_ms / 1000):
                 results = await self._write(tenant_id, [waiter.intake for waiter in batch])
+            answered = list(zip(batch, results, strict=True))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             await self._one_by_one(tenant_id, batch, error)
             return
         except Exception as error:  # noqa: BLE001 - outermost frame of a task: each waiting request must hear of it
             self._fail(batch, error)
             return
-        for waiter, result in zip(batch, results, strict=True):
+        for waiter, result in answered:
             if not waiter.future.done():
                 waiter.future.set_result(result)
         BATCHES.observe(len(batch))

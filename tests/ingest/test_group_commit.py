@@ -154,6 +154,16 @@ async def test_a_failing_database_answers_everybody_and_the_next_batch_is_tried_
     assert not (await commits.submit(A, intake())).duplicate
 
 
+async def test_a_result_too_few_is_no_acknowledgement_and_nobody_waits_for_ever() -> None:  # I1
+    async def forgetful(tenant_id: TenantId, batch: Sequence[Intake]) -> list[Stored]:
+        return [Stored(one.id, duplicate=False) for one in batch[1:]]
+
+    commits = GroupCommit(forgetful, IngestSettings())
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*(commits.submit(A, intake()) for _ in range(3)), return_exceptions=True)
+    assert {type(result) for result in results} == {Overloaded}
+
+
 async def test_a_row_that_cannot_be_stored_does_not_take_its_batch_along() -> None:
     disk = Disk()
     commits = GroupCommit(disk.write, IngestSettings())
