@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
 
 import orjson
@@ -34,7 +33,7 @@ from tests.fixtures.chat import GARBAGE, HANG, ChatServer, Step
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import make_runner
 from tests.fixtures.servicedesk import ServedDesk
-from tests.fixtures.wait import wait_until
+from tests.fixtures.wait import ends, wait_until
 from tests.jobs.conftest import Bench, Note
 from workers.runner import Outcome
 
@@ -53,9 +52,8 @@ async def test_a_model_that_misbehaves_costs_its_sentence_and_no_incident_waits_
     chat.script = [step]
     ticket = await world.receive()
     enhancing = asyncio.create_task(world.run_until_settled())
-    started = time.monotonic()
-    await world.receive_alert(title="Disk is full", labels={"host": "db-1"})
-    assert time.monotonic() - started < 1.0, "an incident needs no model"
+    async with ends():  # an incident needs no model
+        await world.receive_alert(title="Disk is full", labels={"host": "db-1"})
     assert (await enhancing)[-1] is Outcome.SUCCEEDED
     found = await world.enhancement(ticket)
     assert (found.state, found.method) == (EnhancementState.PUBLISHED, "extractive")
@@ -131,24 +129,24 @@ async def test_a_storm_of_one_tenant_is_grouped_and_a_quiet_one_hardly_notices(s
     source = scene.ward.monitor.source_id
     assert (await scene.ward.api.patch(f"/v1/sources/{source}", json={"group_by": ["cluster"]})).status_code == 200
     quiet = await make_ward(scene.rig, f"quiet{scene.ward.tag}")
-    took: list[float] = []
+    overtaken: list[int] = []
 
     async def murmur() -> None:
         for number in range(25):
             one = Sent(quiet.monitor, f"q-{number}", orjson.dumps({"id": f"q{number}", "title": "q"}), f"q{number}")
-            started = time.perf_counter()
+            before = scene.sender.log.answers.total()
 
             async def taken(one: Sent = one) -> bool:
                 return (await scene.post(one)).status_code == 202
 
             await wait_until(taken, timeout_s=10, every_s=0.05, what="the quiet tenant is heard")
-            took.append(time.perf_counter() - started)
+            overtaken.append(scene.sender.log.answers.total() - before)
             await asyncio.sleep(0.05)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.send(*(storm(scene, number, size=250) for number in range(40))))
         group.create_task(murmur())
-    assert sorted(took)[-2] < 1.0, "all but one of 25, on a machine that is busy with the storm"
+    assert sorted(overtaken)[-2] <= 24, "heard in turn, between those of the storm that were under way"
     await scene.rest()
     assert await scene.count("deliveries", "state = 'processed'") == 40
     assert await scene.count("incidents") <= 10, "10,000 alerts, ten groups"
