@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from app.cli.first_steps import add, keyring, kinds, parse_config, public_url, show_address
+from app.cli.first_steps import add, keyring, kinds, parse_config
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.previews import preview
 from app.cli.profile_files import ProfileFile, given_profile
 from app.cli.sender_profiles import app as profiles_app
 from app.cli.sender_profiles import refusals
+from app.cli.source_secrets import app as secrets_app
+from app.cli.source_secrets import rotate_secret, show_secret
 from app.cli.tables import listing, show_table
 from app.cli.transactions import safe
 from app.cli.trials import set_settings, try_candidate
 from app.db.tenancy import TenantSession
-
-if TYPE_CHECKING:
-    from app.ingest.service import CreatedSource
 
 app = typer.Typer(
     help="Connect senders, rotate their secrets, and try settings on the past.\n\nBegin with: tocsin sources add",
@@ -34,9 +31,9 @@ app.command("try")(try_candidate)
 app.command("set")(set_settings)
 app.command()(preview)
 app.command()(refusals)
+app.command("rotate-secret")(rotate_secret)
+app.add_typer(secrets_app, name="secrets")
 app.add_typer(profiles_app, name="profiles")
-
-SourceId = Annotated[UUID, typer.Argument(help="The source's id.")]
 
 
 @app.command()
@@ -69,7 +66,7 @@ def create(
             actor=ACTOR,
             now=now(),
         )
-        _show_secret(created)
+        show_secret(created)
 
     in_tenant(tenant, work)
 
@@ -94,38 +91,3 @@ def list_sources(tenant: Tenant, limit: Annotated[int, typer.Option(min=1, max=2
         show_table(table)
 
     in_tenant(tenant, work)
-
-
-@app.command("rotate-secret")
-def rotate_secret(
-    tenant: Tenant,
-    source_id: SourceId,
-    overlap_s: Annotated[int, typer.Option(min=0, help="Seconds for which the previous secret stays valid.")] = 86_400,
-) -> None:
-    """Make a new secret and print it, this once."""
-    from app.ingest import service
-
-    async def work(session: TenantSession) -> None:
-        created = await service.rotate_secret(
-            session,
-            keyring=keyring(),
-            source_id=source_id,
-            overlap=timedelta(seconds=overlap_s),
-            actor=ACTOR,
-            now=now(),
-        )
-        _show_secret(created)
-
-    in_tenant(tenant, work)
-
-
-def _show_secret(created: CreatedSource) -> None:
-    base = public_url(None)
-    typer.echo(f"source  {created.source.id}  ({created.source.kind}, {created.source.profile})")
-    typer.echo(f"url     {base}{created.url_path}")
-    if created.secret is not None:
-        typer.echo(f"secret  {created.secret}    shown this once")
-    show_address(created)
-    line = created.curl(public_url=base, now=now())
-    if line:
-        typer.echo(f"try it  {line}")

@@ -1,6 +1,6 @@
 """``/v1/sources``. The intake route itself is ``hot.py``; what became of deliveries is under ``receipts/``."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from app.http.problem import problem_responses
 from app.ingest import service
 from app.ingest.heartbeats.jobs import settle_source_soon
 from app.ingest.schemas import (
+    AddSecret,
     CreatedSourceView,
     Preview,
     PreviewRequest,
@@ -58,7 +59,7 @@ async def create_source(write: EngineerWrite, body: SourceCreate) -> Response:
         created = await service.create_source(
             write.session, keyring=keyring, actor=write.actor, now=write.now, **vars(body)
         )
-        return _with_secret(created, write.resources, write.now)
+        return with_secret(created, write.resources, write.now)
 
     return await write.answer(produce, status=201, without=SHOWN_ONCE)
 
@@ -141,8 +142,8 @@ async def delete_source(write: EngineerWrite, source_id: UUID) -> Response:
 @router.post(
     "/sources/{source_id}/rotate-secret",
     response_model=CreatedSourceView,
-    summary="Make a new secret; the previous one stays valid for the overlap",
-    responses=problem_responses(service.SourceNotFound, InvalidSecret),
+    summary="Make a new secret; the others stay valid for the overlap",
+    responses=problem_responses(service.SourceNotFound, InvalidSecret, SecretNotGenerated, service.SourceKeyTaken),
 )
 async def rotate_secret(write: EngineerWrite, source_id: UUID, body: RotateSecret | None = None) -> Response:
     wanted = body or RotateSecret()
@@ -158,15 +159,53 @@ async def rotate_secret(write: EngineerWrite, source_id: UUID, body: RotateSecre
             overlap=timedelta(seconds=wanted.overlap_s if wanted.overlap_s is not None else default_s),
             secret=wanted.secret,
         )
-        return _with_secret(created, write.resources, write.now)
+        return with_secret(created, write.resources, write.now)
 
     return await write.answer(produce, without=SHOWN_ONCE)
 
 
-def _with_secret(created: service.CreatedSource, resources: Resources, now: Now) -> CreatedSourceView:
+@router.post(
+    "/sources/{source_id}/secrets",
+    status_code=201,
+    response_model=CreatedSourceView,
+    summary="Make another secret; it holds beside the others until it is revoked",
+    responses=problem_responses(
+        service.SourceNotFound, InvalidSecret, SecretNotGenerated, service.SourceKeyTaken, service.SourceSecretsFull
+    ),
+)
+async def add_secret(write: EngineerWrite, source_id: UUID, body: AddSecret | None = None) -> Response:
+    async def produce() -> CreatedSourceView:
+        created = await service.add_another_secret(
+            write.session,
+            keyring=write.resources.get(KeyRing),
+            source_id=source_id,
+            actor=write.actor,
+            now=write.now,
+            secret=body.secret if body is not None else None,
+        )
+        return with_secret(created, write.resources, write.now)
+
+    return await write.answer(produce, status=201, without=SHOWN_ONCE)
+
+
+@router.delete(
+    "/source-secrets/{secret_id}",
+    status_code=204,
+    summary="Revoke one secret of a source; the others hold on",
+    responses=problem_responses(service.SourceSecretNotFound, service.LastSecret),
+)
+async def revoke_secret(write: EngineerWrite, secret_id: UUID) -> Response:
+    return await write.answer(
+        lambda: service.revoke_secret(write.session, secret_id=secret_id, actor=write.actor, now=write.now), status=204
+    )
+
+
+def with_secret(created: service.CreatedSource, resources: Resources, now: datetime) -> CreatedSourceView:
+    """This will return what is shown of a new source or secret, this once."""
     public_url = resources.get(Settings).ingest.public_url.rstrip("/")
     return CreatedSourceView(
         source=created.source,
+        secret_id=created.secret_id,
         secret=created.secret,
         url=f"{public_url}{created.url_path}",
         curl=created.curl(public_url=public_url, now=now),

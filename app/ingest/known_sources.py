@@ -113,7 +113,10 @@ class KnownSources:
     def _secrets(self, row: Row[Any], profile: CompiledProfile) -> tuple[Secret, ...]:
         context = secret_context(row.tenant_id, row.source_id)
         loaded = []
-        for secret_id, ciphertext, expires_at in zip(row.secret_ids, row.ciphertexts, row.expiries, strict=True):
+        # The newest first: it is what senders use.
+        for secret_id, ciphertext, expires_at in reversed(
+            list(zip(row.secret_ids, row.ciphertexts, row.expiries, strict=True))
+        ):
             try:
                 stored = self._keyring.decrypt(ciphertext, context=context)
                 loaded.append(load_secret(profile, stored, secret_id=str(secret_id), expires_at=expires_at))

@@ -55,7 +55,7 @@ class SourceRow(TenantScoped, Base):
 
 
 class SourceSecretRow(TenantScoped, Base):
-    """A secret at rest. Without an expiry it is the current one; a rotated one stays until its overlap ends.
+    """A secret at rest. Without an expiry it holds until it is revoked; a rotated one until its overlap ends.
 
     Attributes:
         lookup: Keyed digest of a key that finds its source by itself (``contract.SenderKey``).
@@ -74,13 +74,7 @@ class SourceSecretRow(TenantScoped, Base):
         ForeignKeyConstraint(
             ["tenant_id", "source_id"], ["sources.tenant_id", "sources.id"], name="fk_source_secrets_source"
         ),
-        Index(
-            "uq_source_secrets_current",
-            "tenant_id",
-            "source_id",
-            unique=True,
-            postgresql_where=text("expires_at is null"),
-        ),
+        Index("ix_source_secrets_source", "tenant_id", "source_id"),
     )
 
 

@@ -113,7 +113,7 @@ class SecretView(BaseModel):
 
     id: UUID
     created_at: datetime
-    expires_at: datetime | None = Field(description="End of the overlap; null for the current one.")
+    expires_at: datetime | None = Field(description="End of the overlap; null for one that holds until it is revoked.")
 
 
 class SourceDetail(SourceView):
@@ -127,6 +127,7 @@ class CreatedSourceView(BaseModel):
     """A new source or secret. This is the only time the secret is shown: an answer repeated for its key has nulls."""
 
     source: SourceView
+    secret_id: UUID = Field(description="Names the secret without telling it, to revoke it.")
     secret: str | None = Field(description="Null where the sender makes the key and you gave us its public half.")
     url: str | None = Field(description="Where to send to; with the secret in it for senders that cannot sign.")
     curl: str | None = Field(description="A line that sends a first delivery.")
@@ -174,14 +175,19 @@ class SourceUpdate(BaseModel):
     state: SourceState | None = Field(None, description="active or paused.")
 
 
-class RotateSecret(BaseModel):
-    """How to rotate."""
+class AddSecret(BaseModel):
+    """A secret beside those that the source holds."""
 
     model_config = ConfigDict(extra="forbid")
 
     secret: str | None = Field(None, max_length=1024, description="Yours; without it one is made.")
+
+
+class RotateSecret(AddSecret):
+    """How to rotate."""
+
     overlap_s: int | None = Field(
-        None, ge=0, le=2_592_000, description="Seconds for which the previous secret stays valid; a day by default."
+        None, ge=0, le=2_592_000, description="Seconds for which the others stay valid at most; a day by default."
     )
 
 
@@ -285,7 +291,6 @@ class ReceiptDetail(ReceiptView):
     stages: list[StageView] = Field(
         default_factory=list, description="Up to the incidents; /v1/receipts/{id}/effects goes on to the effects."
     )
-
     duplicates: int = Field(0, description="How often the same delivery came again within its replay window.")
     headers: dict[str, str] = Field(default_factory=dict, description="Without those that authenticate.")
     job_id: UUID | None = None

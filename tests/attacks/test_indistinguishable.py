@@ -30,7 +30,7 @@ from app.net.signing import (
     sign,
     verify,
 )
-from app.net.signing.checks import CURVE_TRIES
+from app.net.signing.checks import CURVE_TRIES, MAX_ACTIVE
 from app.settings.ingest import IngestSettings
 from tests.attacks.target import NOBODYS, Target
 from tests.factories.ingest import alert_body
@@ -108,13 +108,14 @@ def many(profile: signing.CompiledProfile, value: bytes) -> bytes:
 
 
 @pytest.mark.attack("A29")
-@pytest.mark.parametrize("held", [0, 1, 2])
+@pytest.mark.parametrize("held", [0, 1, 2, MAX_ACTIVE])
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_refusal_costs_what_a_strangers_costs(slug: str, held: int, work: Work) -> None:
     profile = read_again(slug)
     text = some_secret(profile)
     # A source that takes everything refuses only without its tenant's consent.
-    secrets = [secret(profile, some_secret(profile)) for _ in range(held if profile.kind is not Kind.NONE else 0)]
+    most = profile.most_secrets if profile.kind is not Kind.NONE else 0
+    secrets = [secret(profile, some_secret(profile)) for _ in range(min(held, most))]
     for name, request in requests(profile, text).items():
         work.taken()
         dummy_verify(request, on_curve=profile.kind is Kind.ED25519)

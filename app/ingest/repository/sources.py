@@ -46,17 +46,26 @@ async def list_secrets(session: TenantSession, *, source_id: UUID) -> Sequence[S
     return (await session.execute(statement.order_by(SourceSecretRow.id.desc()).limit(10))).scalars().all()
 
 
-async def retire_secrets(session: TenantSession, *, source_id: UUID, expires_at: datetime, now: datetime) -> None:
-    """This will give the current secret its end and remove the one that it had replaced."""
+async def find_secret(session: TenantSession, *, secret_id: UUID) -> SourceSecretRow | None:
+    statement = select(SourceSecretRow).where(
+        SourceSecretRow.tenant_id == session.tenant_id, SourceSecretRow.id == secret_id
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def keep_live_secrets(session: TenantSession, *, source_id: UUID, now: datetime) -> Sequence[SourceSecretRow]:
+    """This will remove the secrets whose overlap has ended and return the others, newest first."""
     mine = (SourceSecretRow.tenant_id == session.tenant_id, SourceSecretRow.source_id == source_id)
-    # Of an overlap that is under way only the newest previous secret stays: two at most are valid at any time.
-    await session.execute(delete(SourceSecretRow).where(*mine, SourceSecretRow.expires_at.is_not(None)))
-    if expires_at <= now:
-        await session.execute(delete(SourceSecretRow).where(*mine))
-    else:
-        await session.execute(
-            update(SourceSecretRow).where(*mine, SourceSecretRow.expires_at.is_(None)).values(expires_at=expires_at)
+    await session.execute(delete(SourceSecretRow).where(*mine, SourceSecretRow.expires_at <= now))
+    return await list_secrets(session, source_id=source_id)
+
+
+async def remove_secrets(session: TenantSession, secret_ids: Sequence[UUID]) -> None:
+    await session.execute(
+        delete(SourceSecretRow).where(
+            SourceSecretRow.tenant_id == session.tenant_id, SourceSecretRow.id.in_(secret_ids)
         )
+    )
 
 
 async def release_keys(session: TenantSession, *, source_id: UUID) -> None:

@@ -15,6 +15,15 @@ from app.ingest.service.receipts import (
     list_receipts,
     read_body,
 )
+from app.ingest.service.secrets import (
+    LastSecret,
+    SourceSecretNotFound,
+    SourceSecretsFull,
+    add_another_secret,
+    list_secrets,
+    revoke_secret,
+    rotate_secret,
+)
 from app.ingest.service.shown import CreatedSource, source_facts, view
 from app.ingest.service.sources import (
     SourceConfigInvalid,
@@ -24,9 +33,7 @@ from app.ingest.service.sources import (
     delete_source,
     get_source,
     list_refusals,
-    list_secrets,
     list_sources,
-    rotate_secret,
     update_source,
 )
 
@@ -35,11 +42,15 @@ __all__ = [
     "DeliveryFilter",
     "DeliveryNotFound",
     "DeliveryNotReplayable",
+    "LastSecret",
     "SourceConfigInvalid",
     "SourceKeyTaken",
     "SourceNameTaken",
     "SourceNotFound",
+    "SourceSecretNotFound",
+    "SourceSecretsFull",
     "accept_again",
+    "add_another_secret",
     "create_source",
     "delete_source",
     "find_receipts",
@@ -52,6 +63,7 @@ __all__ = [
     "mail_address",
     "preview",
     "read_body",
+    "revoke_secret",
     "rotate_secret",
     "source_facts",
     "update_source",

@@ -16,6 +16,7 @@ from app.ingest.contract import SenderKey
 from app.ingest.models import SourceRow, SourceSecretRow
 from app.ingest.repository import profiles as repository
 from app.ingest.rules.requests import secret_context
+from app.ingest.service.shown import MadeSecret
 from app.ingest.sources import get_source as get_kind
 from app.net.keyring import KeyRing
 from app.net.signing import (
@@ -104,8 +105,8 @@ async def add_secret(
     keyring: KeyRing,
     given: str | None,
     now: datetime,
-) -> str | None:
-    """This will make a source's secret, or take the given one, and return it where it may be shown.
+) -> MadeSecret:
+    """This will make a source's secret, or take the given one.
 
     Raises:
         InvalidSecret: The given secret would protect nothing, or is in no form that fits.
@@ -131,7 +132,7 @@ async def add_secret(
             await session.flush()
     except IntegrityError as error:
         raise SourceKeyTaken("the key finds another source already") from error
-    return text if profile.hands_out_secret else None
+    return MadeSecret(row_of_secret.id, text if profile.hands_out_secret else None)
 
 
 def _key_of(row: SourceRow, profile: CompiledProfile) -> SenderKey | None:

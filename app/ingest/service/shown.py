@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import urlencode
+from uuid import UUID
 
 import orjson
 
@@ -49,17 +51,26 @@ def example_body(kind: AlertSource) -> bytes:
     return orjson.dumps(dict(kind.example))
 
 
+class MadeSecret(NamedTuple):
+    """A secret that was kept, as text where it may be shown."""
+
+    id: UUID
+    text: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class CreatedSource:
     """A new source or secret.
 
     Attributes:
+        secret_id: Names the secret without telling it, to revoke it.
         secret: Shown once; None where the caller gave the public half of a key of its own.
         url_path: Where the sender posts to; carries the secret itself for profiles that put it there.
     """
 
     source: SourceView
     profile: CompiledProfile
+    secret_id: UUID
     secret: str | None
     url_path: str
 
@@ -101,10 +112,14 @@ def source_facts(row: SourceRow, *, storm: StormRule | None = None) -> SourceFac
     )
 
 
-def created(row: SourceRow, profile: CompiledProfile, secret: str | None) -> CreatedSource:
+def created(row: SourceRow, profile: CompiledProfile, made: MadeSecret) -> CreatedSource:
     """This will put a row and its new secret together, the URL as its profile needs it."""
-    query = secret_query(profile, secret) if secret is not None else ""
+    query = secret_query(profile, made.text) if made.text is not None else ""
     path = f"/in/{row.public_id}"
     return CreatedSource(
-        source=view(row), profile=profile, secret=secret, url_path=f"{path}?{query}" if query else path
+        source=view(row),
+        profile=profile,
+        secret_id=made.id,
+        secret=made.text,
+        url_path=f"{path}?{query}" if query else path,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +19,8 @@ from app.core.ids import new_id
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import Severity
 from app.ingest.faults import first_fault
-from app.ingest.models import SourceRefusalRow, SourceRow, SourceSecretRow
+from app.ingest.models import SourceRefusalRow, SourceRow
 from app.ingest.repository import sources as repository
-from app.ingest.repository.profiles import profile_of_source
 from app.ingest.schemas import SourceState, SourceView
 from app.ingest.service.proving import add_secret, choose_profile
 from app.ingest.service.shown import CreatedSource, created, view
@@ -99,9 +98,9 @@ async def create_source(
     )
     await _insert(session, row)
     await chosen.keep(session, row, now)
-    shown = await add_secret(session, row, chosen.compiled, keyring, secret, now)
+    made = await add_secret(session, row, chosen.compiled, keyring, secret, now)
     await _record(session, row, "created", {"kind": row.kind, "name": name, **chosen.facts()}, actor, now)
-    return created(row, chosen.compiled, shown)
+    return created(row, chosen.compiled, made)
 
 
 async def update_source(
@@ -141,32 +140,6 @@ async def delete_source(session: TenantSession, *, source_id: UUID, actor: Actor
     await _record(session, row, "deleted", {"name": row.name}, actor, now)
 
 
-async def rotate_secret(
-    session: TenantSession,
-    *,
-    keyring: KeyRing,
-    source_id: UUID,
-    actor: Actor,
-    now: datetime,
-    overlap: timedelta,
-    secret: str | None = None,
-) -> CreatedSource:
-    """This will make a new secret; the previous one stays valid for ``overlap``, an older one ends at once.
-
-    Raises:
-        SourceNotFound: Not there, deleted, or another tenant's.
-        InvalidSecret: The given secret would protect nothing.
-    """
-    row = await get_source(session, source_id=source_id, lock=True)
-    compiled = await profile_of_source(session, row)
-    await repository.retire_secrets(session, source_id=row.id, expires_at=now + overlap, now=now)
-    shown = await add_secret(session, row, compiled, keyring, secret, now)
-    row.updated_at = now
-    await session.flush()
-    await _record(session, row, "secret_rotated", {"overlap_s": int(overlap.total_seconds())}, actor, now)
-    return created(row, compiled, shown)
-
-
 async def get_source(session: TenantSession, *, source_id: UUID, lock: bool = False) -> SourceRow:
     """This will return a source that is not deleted.
 
@@ -185,11 +158,6 @@ async def list_sources(
     """This will return sources, newest first."""
     rows = await repository.list_sources(session, kind=kind, before=before, limit=limit)
     return [view(row) for row in rows]
-
-
-async def list_secrets(session: TenantSession, *, source_id: UUID) -> Sequence[SourceSecretRow]:
-    """This will return the secrets' dates, newest first."""
-    return await repository.list_secrets(session, source_id=source_id)
 
 
 async def list_refusals(session: TenantSession, *, source_id: UUID, now: datetime) -> Sequence[SourceRefusalRow]:

@@ -1,6 +1,5 @@
 """``/v1/signature-profiles``, and what of ``/v1/sources`` is about proofs and refusals."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,10 +9,10 @@ from app.auth.deps import Engineer, EngineerWrite, TenantTx, Viewer
 from app.core.resources import Resources
 from app.http.clock import Now
 from app.http.problem import problem_responses
-from app.ingest.endpoints import SHOWN_ONCE
+from app.ingest.endpoints import SHOWN_ONCE, with_secret
 from app.ingest.proofs import remote_keys
 from app.ingest.schemas import CreatedSourceView
-from app.ingest.service import CreatedSource, SourceNotFound
+from app.ingest.service import SourceNotFound
 from app.ingest.verification import service
 from app.ingest.verification.schemas import (
     PreviewVerification,
@@ -81,7 +80,7 @@ async def set_source_profile(write: EngineerWrite, source_id: UUID, body: SetPro
             actor=write.actor,
             now=write.now,
         )
-        return _with_secret(made, write.resources, write.now)
+        return with_secret(made, write.resources, write.now)
 
     return await write.answer(produce, without=SHOWN_ONCE)
 
@@ -102,13 +101,3 @@ async def get_source_profile(principal: Engineer, session: TenantTx, source_id: 
 )
 async def get_source_refusals(principal: Viewer, session: TenantTx, source_id: UUID, now: Now) -> SourceRefusals:
     return await service.show_refusals(session, source_id=source_id, now=now)
-
-
-def _with_secret(made: CreatedSource, resources: Resources, now: datetime) -> CreatedSourceView:
-    public_url = resources.get(Settings).ingest.public_url.rstrip("/")
-    return CreatedSourceView(
-        source=made.source,
-        secret=made.secret,
-        url=f"{public_url}{made.url_path}",
-        curl=made.curl(public_url=public_url, now=now),
-    )

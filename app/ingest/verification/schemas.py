@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from app.ingest.schemas import RefusalView
+from app.net.signing.checks import MAX_ACTIVE
 
 MAX_BODY_CHARS = 350_000
 
@@ -91,8 +92,8 @@ class PreviewVerification(BaseModel):
     profile: str | dict[str, Any] = Field(description="The slug of a shipped profile, or a document of your own.")
     secrets: list[str] = Field(
         default_factory=list,
-        max_length=2,
-        description="As the source would hold them: the current and the previous one.",
+        max_length=MAX_ACTIVE,
+        description="As the source would hold them, the newest first.",
     )
     request: CapturedRequest
     now: datetime | None = Field(None, description="When the request came, with a zone; the present by default.")

@@ -159,13 +159,13 @@ async def set_profile(
             SourceSecretRow.tenant_id == session.tenant_id, SourceSecretRow.source_id == row.id
         )
     )
-    shown = await add_secret(session, row, chosen.compiled, keyring, secret, now)
+    made = await add_secret(session, row, chosen.compiled, keyring, secret, now)
     row.updated_at = now
     await session.flush()
     await record(
         session, actor=actor, action="source.profile_set", subject=f"source:{row.id}", detail=chosen.facts(), now=now
     )
-    return created(row, chosen.compiled, shown)
+    return created(row, chosen.compiled, made)
 
 
 async def show_source_profile(session: TenantSession, *, source_id: UUID) -> SourceProfileView:

@@ -27,13 +27,16 @@ UNKNOWN_KEY: Final = Refused(RefusalReason.UNKNOWN_KEY)
 UNTRUSTED: Final = Refused(RefusalReason.UNTRUSTED)
 NOT_CONFIGURED: Final = Refused(RefusalReason.NOT_CONFIGURED)
 
-MAX_ACTIVE: Final = 2
-"""Secrets of a source that hold at once: the current one and, in its overlap, the previous; a rotation ends older ones."""
+MAX_ACTIVE: Final = 5
+"""Secrets of a source that hold at once. Each refusal costs as much as trying all of them, so they are few."""
+
+MAX_CURVE_ACTIVE: Final = 2
+"""The same of an Ed25519 source: what a rotation needs, for each key costs a tenth of a millisecond a signature."""
 
 MAX_CURVE_SIGNATURES: Final = 2
 """Ed25519 signatures of one request that are tried: as many as a rotation needs, for each costs a tenth of a millisecond."""
 
-CURVE_TRIES: Final = MAX_ACTIVE * MAX_CURVE_SIGNATURES
+CURVE_TRIES: Final = MAX_CURVE_ACTIVE * MAX_CURVE_SIGNATURES
 
 _SHARED_KINDS: Final = frozenset({Kind.HMAC, Kind.TOKEN, Kind.BASIC, Kind.URL_SECRET})
 _NOBODYS_KEY: Final = secrets.token_bytes(32)
@@ -81,6 +84,11 @@ class CompiledProfile:
     def hands_out_secret(self) -> bool:
         """True: what a source holds is a secret that its sender must be given; else it came from there, or is none."""
         return self.profile.kind in _SHARED_KINDS
+
+    @property
+    def most_secrets(self) -> int:
+        """How many secrets of a source may hold at once."""
+        return MAX_CURVE_ACTIVE if self.profile.kind is Kind.ED25519 else MAX_ACTIVE
 
     @property
     def is_local(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from app.net.signing import curve
 from app.net.signing.checks import (
     MALFORMED,
-    MAX_ACTIVE,
+    MAX_CURVE_ACTIVE,
     MAX_CURVE_SIGNATURES,
     MISMATCH,
     MISSING,
@@ -77,11 +77,11 @@ def _compile_curve_check(profile: Profile) -> Check:
         if not signatures or len(signatures) > MAX_CURVE_SIGNATURES:
             return refuse_curve(MALFORMED, request)
         matched: Secret | None = None
-        for secret in usable[:MAX_ACTIVE]:
+        for secret in usable[:MAX_CURVE_ACTIVE]:
             for signature in signatures:
                 if curve.holds(secret.key, signature, claims[0]) and matched is None:
                     matched = secret
-        spent = len(usable[:MAX_ACTIVE]) * len(signatures)
+        spent = len(usable[:MAX_CURVE_ACTIVE]) * len(signatures)
         if matched is None:
             return refuse_curve(MISMATCH, request, spent=spent)
         verdict = conclude(claims, request.body, matched.id, now)
