@@ -20,8 +20,6 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-UtcDateTime = Annotated[datetime, mapped_column(TIMESTAMP(timezone=True))]
-Json = Annotated[dict[str, Any], mapped_column(JSONB)]
 JsonList = Annotated[list[Any], mapped_column(JSONB)]
 
 

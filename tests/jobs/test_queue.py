@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.db.jobs.queue import enqueue, enqueue_many
+from app.db.jobs.queue import enqueue
 from app.db.tenancy import tenant_session
 from tests.jobs.conftest import Bench, Drain, Note
 
@@ -54,14 +54,6 @@ async def test_two_transactions_racing_on_one_key_make_one_job(bench: Bench) -> 
 
     await asyncio.gather(*(race() for _ in range(8)))
     assert len(await bench.rows()) == 1
-
-
-async def test_many_jobs_go_in_with_one_statement(bench: Bench) -> None:
-    async with tenant_session(bench.database, bench.tenant_id) as session:
-        await enqueue_many(session, [(Note(text=str(n)), f"key-{n % 3}") for n in range(9)])
-    rows = await bench.rows()
-    assert sorted(row["payload"]["text"] for row in rows) == ["0", "1", "2"]
-    assert {row["state"] for row in rows} == {"scheduled"}
 
 
 async def test_a_commit_that_made_a_job_wakes_the_relay(bench: Bench) -> None:

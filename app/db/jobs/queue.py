@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -48,40 +46,8 @@ async def enqueue(
     Returns:
         The new job's id, or None where an open job with the same unique key will do the work.
     """
-    row = _row(session, job, run_at=run_at, unique_key=unique_key, delay_s=delay_s)
     session.enqueued = True
-    found: UUID | None = (await session.execute(_INSERT, row)).scalar_one_or_none()
-    return JobId(found) if found is not None else None
-
-
-async def hasten(session: TenantSession, job: Job, *, unique_key: str) -> None:
-    """This will make the open job of this kind and key due now, where it waits for a later time."""
-    session.enqueued = True
-    values = {"tenant_id": session.tenant_id, "kind": job.kind, "unique_key": unique_key}
-    await session.execute(_HASTEN, values)
-
-
-async def enqueue_many(session: TenantSession, jobs: Sequence[tuple[Job, str | None]]) -> None:
-    """This will insert several ``(job, unique_key)`` in one round trip."""
-    if jobs:
-        session.enqueued = True
-        rows = [_row(session, job, run_at=None, unique_key=key, delay_s=0.0) for job, key in jobs]
-        await session.execute(_INSERT_MANY, {"rows": orjson.dumps(rows).decode()})
-
-
-_INSERT_MANY = text(
-    "insert into jobs (tenant_id, id, kind, queue, payload, unique_key, coalesces, priority, max_attempts, trace_context)"
-    " select r.tenant_id, r.id, r.kind, r.queue, cast(r.payload as jsonb), r.unique_key, r.coalesces, r.priority,"
-    " r.max_attempts, r.trace_context from jsonb_to_recordset(cast(:rows as jsonb)) as r(tenant_id uuid, id uuid, kind text,"
-    " queue text, payload text, unique_key text, coalesces boolean, priority smallint, max_attempts integer,"
-    " trace_context text) on conflict do nothing"
-)
-
-
-def _row(
-    session: TenantSession, job: Job, *, run_at: datetime | None, unique_key: str | None, delay_s: float
-) -> dict[str, Any]:
-    return {
+    row = {
         "tenant_id": session.tenant_id,
         "id": new_id(),
         "kind": job.kind,
@@ -95,3 +61,12 @@ def _row(
         "delay_s": delay_s,
         "trace_context": current_traceparent(),
     }
+    found: UUID | None = (await session.execute(_INSERT, row)).scalar_one_or_none()
+    return JobId(found) if found is not None else None
+
+
+async def hasten(session: TenantSession, job: Job, *, unique_key: str) -> None:
+    """This will make the open job of this kind and key due now, where it waits for a later time."""
+    session.enqueued = True
+    values = {"tenant_id": session.tenant_id, "kind": job.kind, "unique_key": unique_key}
+    await session.execute(_HASTEN, values)

@@ -61,10 +61,6 @@ async def page_of_entries(session: TenantSession, *, before: UUID | None, limit:
     return (await session.scalars(newest_first(statement, KnowledgeEntryRow.id, before=before, limit=limit))).all()
 
 
-async def find_ticket(session: TenantSession, ticket_id: UUID) -> TicketRow | None:
-    return await session.get(TicketRow, (session.tenant_id, ticket_id))
-
-
 async def find_ticket_by_number(session: TenantSession, *, system: str, external_id: str) -> TicketRow | None:
     statement = select(TicketRow).where(
         TicketRow.tenant_id == session.tenant_id, TicketRow.system == system, TicketRow.external_id == external_id

@@ -31,8 +31,6 @@ log = structlog.get_logger(__name__)
 STEPS = counter("tocsin_run_steps_total", "Steps of runbook runs, by kind and how they ended.", ("kind", "state"))
 STEP_SECONDS = histogram("tocsin_run_step_seconds", "Seconds that a step of a run took.", ("kind",))
 
-MAX_OUTPUT_CHARS = 65_536
-
 
 class RunOver(Exception):
     """The run has ended meanwhile, or is in a person's hands: there is nothing to drive."""

@@ -251,9 +251,3 @@ class Document(Part):
     limits: Limits
     steps: list[Step] = Field(min_length=1, max_length=MAX_STEPS)
     recovered: Recovered
-
-
-def runbook_schema() -> dict[str, Any]:
-    """This will return the JSON Schema of a runbook, for editors."""
-    schema = Document.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Tocsin runbook", **schema}

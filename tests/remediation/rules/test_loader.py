@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from app.remediation.actions import catalogue
 from app.remediation.library import shipped
-from app.remediation.rules.document import STEP_KINDS, runbook_schema
-from app.remediation.rules.loader import LoadedRunbook, canonical, load_runbook
+from app.remediation.rules.document import STEP_KINDS
+from app.remediation.rules.loader import LoadedRunbook, load_runbook
 from app.remediation.rules.text import RunbookRefused
 
 GOOD = """
@@ -147,12 +146,9 @@ def test_a_problem_names_its_line() -> None:
     assert line in {problem.line for problem in refused.value.problems}
 
 
-def test_what_is_shipped_loads_without_a_warning_and_fits_the_published_schema() -> None:
-    validator = Draft202012Validator(runbook_schema())
+def test_what_is_shipped_loads_without_a_warning() -> None:
     assert set(shipped()) == {"http-service-recovery", "postgres-connections", "redis-queue-depth"}
-    for entry in shipped().values():
-        assert entry.loaded.warnings == ()
-        assert list(validator.iter_errors(canonical(entry.loaded.document))) == []
+    assert [entry.loaded.warnings for entry in shipped().values()] == [()] * 3
 
 
 def test_the_documents_example_loads() -> None:
