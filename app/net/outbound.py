@@ -37,6 +37,11 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 _MAX_REDIRECTS: Final = 3
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]{0,8192}")
+# What says where a request ends and whose it is; the connection itself sets them.
+_OURS: Final = frozenset(
+    {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+    | {"proxy-authorization", "proxy-connection"}
+)
 _FAILURES: Final = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
@@ -240,7 +245,7 @@ def _request_headers(verb: str, given: Mapping[str, str] | None, *, has_json: bo
     """This will put the headers together and refuse ones that would break out of their line.
 
     Raises:
-        OutboundError: Not sent: an unknown method, or a header with control or non-ASCII characters.
+        OutboundError: Not sent: an unknown method, a header with control or non-ASCII characters, or one that is ours.
     """
     if verb not in METHODS:
         raise OutboundError(f"the method is not one of {', '.join(sorted(METHODS))}")
@@ -250,6 +255,8 @@ def _request_headers(verb: str, given: Mapping[str, str] | None, *, has_json: bo
     for name, value in (given or {}).items():
         if _HEADER_NAME.fullmatch(name) is None or _HEADER_VALUE.fullmatch(value) is None:
             raise OutboundError("a request header holds characters that it must not")
+        if name.lower() in _OURS:
+            raise OutboundError(f"the request header {name.lower()} is not the caller's to set")
         headers[name.lower()] = value
     traceparent = current_traceparent() if propagate else None
     if traceparent is not None:

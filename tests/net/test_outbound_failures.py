@@ -178,6 +178,15 @@ async def test_a_header_cannot_break_out_of_its_line(http: OutboundHttp, name: s
         assert there.connections == 0
 
 
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "connection", "proxy-authorization"])
+async def test_whoever_chooses_headers_frames_no_request_and_names_no_other_host(http: OutboundHttp, name: str) -> None:
+    async with peer(reply()) as there:
+        with pytest.raises(OutboundError) as failure:
+            await http.request("POST", there.url(), headers={name: "5"}, content=b"12345", timeout_s=5)
+        assert not failure.value.sent
+        assert there.heard == []
+
+
 async def test_an_unknown_method_is_not_sent(http: OutboundHttp) -> None:
     with pytest.raises(OutboundError, match="method"):
         await http.request("CONNECT", "http://127.0.0.1:9/", timeout_s=5)
