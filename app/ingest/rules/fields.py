@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from app.ingest.rules import values
@@ -38,6 +39,15 @@ def prose_at(holder: Mapping[str, Any], *names: str, limit: int = values.DESCRIP
     return ""
 
 
+def time_at(holder: Mapping[str, Any], *names: str) -> datetime | None:
+    """This will return the first of the fields that is a time, as ``values.parse_time`` reads it."""
+    for name in names:
+        found = values.parse_time(holder.get(name))
+        if found is not None:
+            return found
+    return None
+
+
 def object_at(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """This will return the object in a field; an empty one where something else is there."""
     found = holder.get(name)
@@ -66,6 +76,13 @@ def description_of(parts: Iterable[str], *, between: str = "\n") -> str:
 def facts_of(*facts: tuple[str, str]) -> str:
     """This will write out what is known, ``name: text`` on a line each, for descriptions."""
     return description_of(f"{name}: {text}" for name, text in facts if text)
+
+
+def frame_of(method: str, file: str, line: str) -> str:
+    """This will write out one frame of a stack trace, for descriptions; nothing where its file is not known."""
+    if not file:
+        return ""
+    return f"  at {method} ({file}:{line})" if method else f"  at {file}:{line}"
 
 
 def others(holder: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:

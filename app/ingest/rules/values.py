@@ -93,9 +93,9 @@ def mapping_warnings(value: object, *, what: str) -> Iterator[str]:
 def parse_time(value: object) -> datetime | None:
     """This will return an aware time between 1990 and 2200, None for everything else.
 
-    Numbers are seconds, milli-, micro- or nanoseconds since 1970, told apart by their size; text is ISO 8601, and
-    without an offset it is UTC; ``2026-03-02 10:15:00 UTC`` and ``2026-03-02 10:15:00 +0100``, as Ruby writes them,
-    are read too. Alertmanager's zero time, year 1, is None.
+    Numbers are seconds, milli-, micro- or nanoseconds since 1970, told apart by their size, and may be text, with a
+    fraction or none. Other text is ISO 8601, and without an offset it is UTC; ``2026-03-02 10:15:00 UTC`` and
+    ``2026-03-02 10:15:00 +0100``, as Ruby writes them, are read too. Alertmanager's zero time, year 1, is None.
     """
     if isinstance(value, str):
         return _parse_text_time(value.strip())
@@ -115,8 +115,9 @@ def parse_time(value: object) -> datetime | None:
 def _parse_text_time(text: str) -> datetime | None:
     if len(text) > 64:
         return None
-    if text.isascii() and text.isdigit():
-        return parse_time(int(text)) if 9 <= len(text) <= 19 else None
+    whole, point, fraction = text.partition(".")
+    if text.isascii() and whole.isdigit() and (fraction.isdigit() or not point):
+        return parse_time(float(text)) if 9 <= len(whole) <= 19 else None
     try:
         found = _from_iso(text)
         return _of_this_age((found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC))

@@ -25,6 +25,18 @@ def test_times_as_ruby_java_and_sql_write_them_are_read(written: str, hour: int,
     assert values.parse_time(written) == datetime(2026, 3, 2, hour, 15, 0, microsecond, UTC)
 
 
+@pytest.mark.parametrize("written", ["1772446500", "1772446500.0", "1772446500000", "1772446500000.5"])
+def test_seconds_and_milliseconds_may_be_text_with_a_fraction(written: str) -> None:
+    found = values.parse_time(written)
+    assert found is not None
+    assert found.replace(microsecond=0) == datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("written", ["1.5", "20260302.5", "1772446500.x", "1772446500.1.2", "."])
+def test_a_number_of_another_size_is_no_time(written: str) -> None:
+    assert values.parse_time(written) is None
+
+
 @pytest.mark.parametrize("written", ["10:15:00 UTC", "2026-03-02 10:15:00 CET", "yesterday", "2026-03-02 +0100"])
 def test_what_is_no_time_is_none(written: str) -> None:
     assert values.parse_time(written) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -43,6 +44,35 @@ def test_the_first_field_that_says_something_counts() -> None:
 
 def test_prose_keeps_its_lines() -> None:
     assert fields.prose_at({"a": " \n ", "b": 5, "c": "one\ntwo\n"}, "a", "b", "c") == "one\ntwo"
+
+
+def test_the_first_field_that_is_a_time_counts() -> None:
+    holder = {"a": "", "b": "soon", "c": "0001-01-01T00:00:00Z", "d": 1772446500, "e": 1}
+    assert fields.time_at(holder, "a", "b", "c", "d", "e") == datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
+    assert fields.time_at(holder, "a", "missing") is None
+
+
+def test_a_description_is_made_of_what_is_known() -> None:
+    assert fields.description_of(["a", "", "b"], between="\n\n") == "a\n\nb"
+    assert fields.facts_of(("Host", "db-1"), ("Zone", "")) == "Host: db-1"
+    assert len(fields.description_of(["a" * values.DESCRIPTION_MAX, "b"])) == values.DESCRIPTION_MAX
+
+
+@pytest.mark.parametrize(
+    ("frame", "line"),
+    [
+        (("pay", "shop.py", "7"), "  at pay (shop.py:7)"),
+        (("", "shop.py", "7"), "  at shop.py:7"),
+        (("pay", "", "7"), ""),
+    ],
+)
+def test_a_frame_of_a_stack_trace(frame: tuple[str, str, str], line: str) -> None:
+    assert fields.frame_of(*frame) == line
+
+
+def test_what_came_along_besides_is_clean_text_by_its_name() -> None:
+    holder = {"known": 1, "tags": ["a"], "empty": "", "nothing": None, "text": "a\x00"}
+    assert fields.others(holder, {"known"}) == {"tags": '["a"]', "text": "a\ufffd"}
 
 
 def test_what_is_of_another_type_is_not_there() -> None:

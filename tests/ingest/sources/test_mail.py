@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from app.incidents.schemas import AlertStatus
 from app.ingest.contract import Events, ParseError
 from app.ingest.rules import values
+from app.ingest.rules.html_text import html_to_text
 from app.ingest.sources.email import EmailConfig, parse
-from app.ingest.sources.email.plain import html_to_text
 from tests.contracts.test_sources import assert_clean
 
 BIG = 5 * 1024 * 1024

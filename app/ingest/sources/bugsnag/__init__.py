@@ -14,7 +14,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, prose_at, said, text_at
+from app.ingest.rules.fields import bounded, description_of, frame_of, object_at, objects_at, prose_at, said, text_at
 
 _RESOLVE_TIMEOUT_S = 86_400
 _OF_ERRORS = frozenset({"firstException", "exception", "powerTen", "errorEventFrequency", "reopened"})
@@ -143,17 +143,12 @@ def _labels(error: Mapping[str, Any], project: Mapping[str, Any]) -> dict[str, s
 
 
 def _description(trigger: Mapping[str, Any], error: Mapping[str, Any]) -> str:
-    lines = [
-        text_at(trigger, "message"),
-        prose_at(error, "message", limit=4000),
-        text_at(error, "requestUrl"),
-    ]
-    for frame in objects_at(error, "stackTrace")[:_SHOWN_FRAMES]:
-        file = text_at(frame, "file", limit=300)
-        if file:
-            place = f"{file}:{text_at(frame, 'lineNumber', limit=20)}"
-            lines.append(f"  at {text_at(frame, 'method', limit=100) or '?'} ({place})")
-    return description_of(lines)
+    frames = (
+        frame_of(text_at(frame, "method", limit=100), text_at(frame, "file", limit=300), text_at(frame, "lineNumber"))
+        for frame in objects_at(error, "stackTrace")[:_SHOWN_FRAMES]
+    )
+    said_of_it = (text_at(trigger, "message"), prose_at(error, "message", limit=4000), text_at(error, "requestUrl"))
+    return description_of((*said_of_it, *frames))
 
 
 SOURCE = AlertSource(
@@ -165,7 +160,6 @@ SOURCE = AlertSource(
         **COMMON_SEVERITIES,
         "error": Severity.P2,
         "warning": Severity.P3,
-        "info": Severity.P3,
         "projectspiking": Severity.P1,
         "projectsamplingstarted": Severity.P2,
         "projectapproachingratelimit": Severity.P3,

@@ -104,12 +104,10 @@ SOURCE = AlertSource(
     severities={
         **COMMON_SEVERITIES,
         "availability": Severity.P1,
-        "error": Severity.P1,
         "performance": Severity.P2,
         "resource_contention": Severity.P2,
         "monitoring_unavailable": Severity.P2,
         "custom_alert": Severity.P2,
-        "info": Severity.P3,
     },
     example={
         "State": "OPEN",

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.ingest.rules import values
+from app.ingest.rules.html_text import html_to_text, tidy
 from app.ingest.sources.email.charsets import text_codec
 from app.ingest.sources.email.headers import Headers, read_headers, split_mail
-from app.ingest.sources.email.plain import html_to_text, tidy
 
 PARTS_MAX = 100
 DEPTH_MAX = 8

@@ -101,7 +101,7 @@ def _concluded(payload: Mapping[str, Any], config: GitHubConfig, run: _Run) -> l
             raw_severity="failed check",
             event_time=run.began,
             starts_at=run.began,
-            ends_at=_ended_at(run.said) if status is AlertStatus.RESOLVED else None,
+            ends_at=fields.time_at(run.said, "completed_at", "updated_at") if status is AlertStatus.RESOLVED else None,
             labels=fields.said(
                 {
                     "alertname": run.name,
@@ -137,7 +137,7 @@ def deployment_status(payload: Mapping[str, Any], config: GitHubConfig) -> list[
         return Events(notes=[f"a deployment that is {state[:40] or 'without a state'} neither fails nor succeeds"])
     environment = fields.text_at(said, "environment") or fields.text_at(deployment, "environment") or "an environment"
     is_production = deployment.get("production_environment") is True or environment.lower() == "production"
-    at = values.parse_time(said.get("updated_at") or said.get("created_at"))
+    at = fields.time_at(said, "updated_at", "created_at")
     now = "failed" if status is AlertStatus.FIRING else "succeeded"
     return [
         AlertEvent(
@@ -189,7 +189,3 @@ def _description(run: Mapping[str, Any]) -> str:
         ("Triggered by", fields.text_at(run, "event")),
         ("Attempt", fields.text_at(run, "run_attempt")),
     )
-
-
-def _ended_at(run: Mapping[str, Any]) -> datetime | None:
-    return values.parse_time(run.get("completed_at") or run.get("updated_at"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus
@@ -127,7 +128,7 @@ def _event(
         raw_severity=severity,
         event_time=_event_time(payload, alert, is_over=is_over),
         starts_at=values.parse_time(alert.get("created_at")),
-        ends_at=_ended_at(alert) if is_over else None,
+        ends_at=fields.time_at(alert, *_ENDS) if is_over else None,
         labels=fields.said({"alertname": kind, "repository": repository, "number": number, **labels}),
         links=values.links(
             ("Alert", alert.get("html_url")), ("Repository", fields.object_at(payload, "repository").get("html_url"))
@@ -142,15 +143,11 @@ def _is_over(payload: Mapping[str, Any], alert: Mapping[str, Any]) -> bool:
     return state in _OVER if state else fields.text_at(payload, "action") in _OVER_ACTIONS
 
 
-def _ended_at(alert: Mapping[str, Any]) -> Any:
-    return next((at for at in (values.parse_time(alert.get(name)) for name in _ENDS) if at is not None), None)
-
-
-def _event_time(payload: Mapping[str, Any], alert: Mapping[str, Any], *, is_over: bool) -> Any:
+def _event_time(payload: Mapping[str, Any], alert: Mapping[str, Any], *, is_over: bool) -> datetime | None:
     """An alert that is opened again without ``updated_at`` has no time of its own: that of delivery counts."""
     updated = values.parse_time(alert.get("updated_at"))
     if updated is not None:
         return updated
     if is_over:
-        return _ended_at(alert)
+        return fields.time_at(alert, *_ENDS)
     return values.parse_time(alert.get("created_at")) if fields.text_at(payload, "action") == "created" else None

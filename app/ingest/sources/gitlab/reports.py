@@ -37,9 +37,9 @@ def incident(payload: Mapping[str, Any], config: GitLabConfig) -> list[AlertEven
             title=values.one_line(f"{project}#{number}: {fields.text_at(issue, 'title') or f'{kind} without a title'}"),
             description=fields.prose_at(issue, "description"),
             raw_severity=fields.text_at(issue, "severity"),
-            event_time=values.parse_time(issue.get("updated_at") or issue.get("created_at")),
+            event_time=fields.time_at(issue, "updated_at", "created_at"),
             starts_at=values.parse_time(issue.get("created_at")),
-            ends_at=values.parse_time(issue.get("closed_at") or issue.get("updated_at")) if is_over else None,
+            ends_at=fields.time_at(issue, "closed_at", "updated_at") if is_over else None,
             labels=fields.said(
                 {
                     "project": project,

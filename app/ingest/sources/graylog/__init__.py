@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.incidents.schemas import AlertEvent, AlertStatus
-from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, ParseError, load_object
+from app.ingest.contract import AlertSource, Events, ParseError, load_object
 from app.ingest.rules import fields, values
 
 _TEST_DEFINITION = "NotificationTestId"
@@ -114,7 +114,6 @@ SOURCE = AlertSource(
     profile="bearer",
     config_model=GraylogConfig,
     parse=parse,
-    severities=COMMON_SEVERITIES,
     resolve_timeout_s=_RESOLVE_TIMEOUT_S,
     example={
         "event_definition_id": "1",

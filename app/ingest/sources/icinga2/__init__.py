@@ -8,13 +8,12 @@ docs/how-to/connect-nagios.md makes a JSON object of its ``name=value`` argument
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from app.incidents.schemas import AlertEvent
 from app.ingest.contract import AlertSource, NoConfig, load_object
 from app.ingest.rules import values
 from app.ingest.rules.checks import CHECK_SEVERITIES, CheckNotification, check_event
-from app.ingest.rules.fields import prose_at, text_at
+from app.ingest.rules.fields import prose_at, text_at, time_at
 
 _LABELS = ("address", "zone", "check_source", "hostgroups", "servicegroups")
 
@@ -34,8 +33,8 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
         state=text_at(sent, "state", limit=60),
         output=values.one_line(output, limit=values.LABEL_VALUE_MAX),
         details=more,
-        changed_at=_moment(sent.get("changed")),
-        sent_at=_moment(sent.get("time")),
+        changed_at=time_at(sent, "changed"),
+        sent_at=time_at(sent, "time"),
         author=text_at(sent, "author", limit=200),
         comment=text_at(sent, "comment"),
         shown_host=text_at(sent, "host_display"),
@@ -44,15 +43,6 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
         links=(("Notes", sent.get("notes_url")), ("Icinga Web", sent.get("web_url"))),
     )
     return [check_event(notification)]
-
-
-def _moment(value: object) -> datetime | None:
-    """A time-stamp; Icinga writes those of states with a fraction, ``1767614400.123456``."""
-    if isinstance(value, str):
-        whole, point, fraction = value.partition(".")
-        if point and whole.isdigit() and fraction.isdigit() and len(value) < 24:
-            return values.parse_time(float(value))
-    return values.parse_time(value)
 
 
 def _is_unset(value: object) -> bool:

@@ -59,7 +59,7 @@ def _event(
     status = fields.object_at(own, "status")
     is_done = fields.text_at(fields.object_at(status, "statusCategory"), "key").lower() == "done"
     is_over = is_done or event == "closed"
-    at = values.parse_time(payload.get("timestamp")) or values.parse_time(own.get("updated") or own.get("created"))
+    at = values.parse_time(payload.get("timestamp")) or fields.time_at(own, "updated", "created")
     url = _url(issue, config, key)
     summary = fields.text_at(own, "summary", limit=values.TITLE_MAX)
     changes = _changes(payload)
@@ -137,16 +137,11 @@ SOURCE = AlertSource(
     parse=parse,
     severities={
         **COMMON_SEVERITIES,
-        # Both default schemes: Highest to Lowest, and Blocker to Trivial.
+        # What its default schemes have besides, Highest to Lowest and Blocker to Trivial.
         "highest": Severity.P0,
-        "high": Severity.P1,
-        "medium": Severity.P2,
-        "low": Severity.P3,
         "lowest": Severity.P3,
         "blocker": Severity.P0,
-        "critical": Severity.P1,
         "major": Severity.P2,
-        "minor": Severity.P3,
         "trivial": Severity.P3,
     },
     example={

@@ -7,8 +7,6 @@ Source: Kapacitor v1 reference, "Post (HTTP) event handler" and "AlertNode", and
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +15,11 @@ from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, NoConfig, ParseError, load_object
 from app.ingest.rules import values
 from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at, text_of
+from app.ingest.rules.html_text import html_to_text
 
 _LEVELS = frozenset({"info", "warning", "critical"})
 _SHOWN_SERIES = 10
 _SHOWN_COLUMNS = 10
-_TAGS = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
 _DURATION_MAX_S = 10 * 366 * 86_400
 
 
@@ -88,9 +86,9 @@ def _labels(series: list[dict[str, Any]]) -> dict[str, str]:
 def _description(alert: Mapping[str, Any], series: list[dict[str, Any]]) -> str:
     details = alert.get("details")
     text = values.clean_text(details, limit=values.DESCRIPTION_MAX) if isinstance(details, str) else ""
-    prose = html.unescape(_TAGS.sub("", text))
+    prose = html_to_text(text)
     # The default of ``details`` is the whole alert once more, as escaped JSON: nothing that anyone reads at night.
-    parts = [] if prose.startswith("{") else [prose.strip()]
+    parts = [] if prose.startswith("{") else [prose]
     parts += [_measured(one) for one in series[:_SHOWN_SERIES]]
     return description_of(parts)
 
@@ -117,13 +115,7 @@ SOURCE = AlertSource(
     title="Kapacitor",
     profile="bearer",
     parse=parse,
-    severities={
-        **COMMON_SEVERITIES,
-        "critical": Severity.P1,
-        "warning": Severity.P2,
-        "info": Severity.P3,
-        "ok": Severity.P3,
-    },
+    severities={**COMMON_SEVERITIES, "ok": Severity.P3},
     example={
         "id": "cpu:host=web-1",
         "message": "cpu:host=web-1 is CRITICAL",

@@ -195,12 +195,7 @@ SOURCE = AlertSource(
     profile="bearer",
     config_model=LibrenmsConfig,
     parse=parse,
-    severities={
-        **COMMON_SEVERITIES,
-        "critical": Severity.P1,
-        "warning": Severity.P2,
-        "ok": Severity.P3,
-    },
+    severities={**COMMON_SEVERITIES, "ok": Severity.P3},
     content_types=("text/plain",),
     example={
         "alert_id": "42",

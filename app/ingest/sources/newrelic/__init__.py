@@ -106,7 +106,7 @@ SOURCE = AlertSource(
     profile="bearer",  # a destination takes basic, a bearer token, OAuth or custom headers; it cannot sign
     parse=parse,
     # A warning threshold makes an issue of the priority high.
-    severities={**COMMON_SEVERITIES, "high": Severity.P2, "warning": Severity.P2},
+    severities={**COMMON_SEVERITIES, "high": Severity.P2},
     document="https://docs.newrelic.com/docs/alerts/get-notified/notification-integrations/#webhook",
     document_date="2026-11",
     setup="Under Alerts > Destinations add a webhook with the address and bearer token authentication; add it to a "

@@ -45,7 +45,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     status = _ACTIONS.get(action.lower())
     if status is None:
         return Events(notes=[f"the action {action[:60]} changes nothing here"])
-    at = values.parse_time(alert.get("updatedAt") or alert.get("createdAt"))
+    at = fields.time_at(alert, "updatedAt", "createdAt")
     return [
         AlertEvent(
             dedup_key=f"alert:{alert_id}",

@@ -37,7 +37,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if state in _NOTHING_NEW:
         return Events(notes=[f"a check that is {state} says neither up nor down"])
     status = _STATES.get(state, AlertStatus.FIRING)
-    at = values.parse_time(payload.get("state_changed_timestamp") or payload.get("state_changed_utc_time"))
+    at = fields.time_at(payload, "state_changed_timestamp", "state_changed_utc_time")
     name = fields.text_at(payload, "check_name") or f"Check {check_id}"
     parameters = fields.object_at(payload, "check_params")
     return [

@@ -118,7 +118,6 @@ SOURCE = AlertSource(
     content_types=("text/plain",),  # what clj-http calls a text where :content-type is left out
     severities={
         **COMMON_SEVERITIES,
-        "critical": Severity.P1,
         "failure": Severity.P1,
         "failed": Severity.P1,
         "down": Severity.P1,

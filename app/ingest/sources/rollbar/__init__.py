@@ -15,7 +15,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at
+from app.ingest.rules.fields import bounded, description_of, frame_of, object_at, objects_at, said, text_at
 
 _LEVELS = {"10": "debug", "20": "info", "30": "warning", "40": "error", "50": "critical"}
 _EVENTS = {
@@ -83,11 +83,7 @@ def _event_time(event: str, item: Mapping[str, Any], occurrence: Mapping[str, An
     """
     if event in ("resolved_item", "reopened_item"):
         return None
-    for candidate in (occurrence.get("timestamp"), item.get("last_occurrence_timestamp")):
-        found = values.parse_time(candidate)
-        if found is not None:
-            return found
-    return None
+    return values.parse_time(occurrence.get("timestamp")) or values.parse_time(item.get("last_occurrence_timestamp"))
 
 
 def _labels(item: Mapping[str, Any], occurrence: Mapping[str, Any]) -> dict[str, str]:
@@ -120,11 +116,10 @@ def _description(event: str, item: Mapping[str, Any], occurrence: Mapping[str, A
     trace = _trace(occurrence)
     exception, message = object_at(trace, "exception"), object_at(object_at(occurrence, "body"), "message")
     lines.append(text_at(exception, "message") or text_at(message, "body"))
-    for frame in reversed(objects_at(trace, "frames")[-_SHOWN_FRAMES:]):
-        method, file = text_at(frame, "method", limit=100), text_at(frame, "filename", limit=300)
-        if file:
-            place = f"{file}:{text_at(frame, 'lineno', limit=20)}"
-            lines.append(f"  at {method} ({place})" if method else f"  at {place}")
+    lines += (
+        frame_of(text_at(frame, "method", limit=100), text_at(frame, "filename", limit=300), text_at(frame, "lineno"))
+        for frame in reversed(objects_at(trace, "frames")[-_SHOWN_FRAMES:])
+    )
     return description_of(lines)
 
 
@@ -139,14 +134,7 @@ SOURCE = AlertSource(
     title="Rollbar",
     profile="url_secret",
     parse=parse,
-    severities={
-        **COMMON_SEVERITIES,
-        "critical": Severity.P1,
-        "error": Severity.P2,
-        "warning": Severity.P3,
-        "info": Severity.P3,
-        "debug": Severity.P3,
-    },
+    severities={**COMMON_SEVERITIES, "error": Severity.P2, "warning": Severity.P3},
     example={
         "event_name": "new_item",
         "data": {

@@ -14,7 +14,7 @@ from typing import Any
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, description_of, object_at, said, text_at, texts_at
+from app.ingest.rules.fields import bounded, description_of, object_at, said, text_at, texts_at, time_at
 
 _RESOURCES = {"event_alert": "event", "metric_alert": "metric_alert", "issue": "issue"}
 _METRIC = {"critical": AlertStatus.FIRING, "warning": AlertStatus.FIRING, "resolved": AlertStatus.RESOLVED}
@@ -60,7 +60,7 @@ def _issue_alert(data: Mapping[str, Any]) -> AlertEvent:
     if not issue_id:
         raise ParseError("body.unexpected_shape", "an issue alert without 'data.event.issue_id'")
     project = _project(event)
-    happened_at = values.parse_time(event.get("datetime")) or values.parse_time(event.get("timestamp"))
+    happened_at = time_at(event, "datetime", "timestamp")
     labels = {
         **_tags(event),
         "alertname": text_at(data, "triggered_rule"),
@@ -119,7 +119,7 @@ def _metric_alert(payload: Mapping[str, Any], data: Mapping[str, Any], sent_at: 
     name = text_at(rule, "name") or text_at(data, "description_title") or text_at(alert, "title")
     # The documented text has its line break as two characters.
     text = text_at(data, "description_text", limit=2000).replace("\\n", "\n")
-    began_at = values.parse_time(alert.get("date_started")) or values.parse_time(alert.get("date_detected"))
+    began_at = time_at(alert, "date_started", "date_detected")
     ended_at = values.parse_time(alert.get("date_closed")) or values.parse_time(sent_at)
     over = status is AlertStatus.RESOLVED
     return AlertEvent(

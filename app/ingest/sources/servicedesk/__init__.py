@@ -8,7 +8,6 @@ Source: ManageEngine, ServiceDesk Plus API v3 "Request" and the administrator gu
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.incidents.schemas import AlertEvent, AlertStatus, TicketRef
 from app.ingest.contract import AlertSource, ParseError, load_object
 from app.ingest.rules import values
+from app.ingest.rules.html_text import html_to_text
 
 _EVENTS = {
     **dict.fromkeys(("created", "create", "new", "add", "added", "opened"), "created"),
@@ -44,10 +44,6 @@ _LABEL_FIELDS = (
     "department",
 )
 _UNSET_VARIABLE = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_.]*\}?")
-_BREAKS = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h[1-6])\b[^>]{0,200}>", re.IGNORECASE)
-_TAGS = re.compile(r"<[^<>]{0,2000}>")
-_HIDES = re.compile(r"<(style|script)\b", re.IGNORECASE | re.ASCII)
-_HIDES_NO_MORE = re.compile(r"</(?:style|script)\b[^>]{0,200}>", re.IGNORECASE | re.ASCII)
 _EVENT_WORDS = re.compile(r"[a-z]+")
 
 
@@ -85,7 +81,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: ServiceDeskConfig) ->
             dedup_key=f"request:{ticket_id}",
             status=AlertStatus.RESOLVED if event == "closed" else AlertStatus.FIRING,
             title=subject or f"Ticket {ticket_id}",
-            description=plain_text(request.get("description")),
+            description=_plain_text(request.get("description")),
             raw_severity=_first(request, ("priority", "urgency", "impact")),
             event_time=_event_time(event, request),
             starts_at=_time(request, "created_time"),
@@ -198,26 +194,10 @@ def _url(ticket_id: str, payload: Mapping[str, Any], request: Mapping[str, Any],
     return ""
 
 
-def plain_text(value: object) -> str:
-    """This will return an HTML description as plain text, line breaks kept, markup gone."""
-    if _is_unset(value):
-        return ""
+def _plain_text(value: object) -> str:
+    """The description, which the desk keeps as HTML."""
     text = values.clean_text(value, limit=values.DESCRIPTION_MAX * 4)
-    if "<" in text:
-        text = _TAGS.sub("", _BREAKS.sub("\n", _without_hidden(text)))
-    lines = [" ".join(line.split()) for line in html.unescape(text).splitlines()]
-    joined = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    return values.clean_text(joined, limit=values.DESCRIPTION_MAX)
-
-
-def _without_hidden(text: str) -> str:
-    """Leave scripts and style sheets out, in one pass: what is opened and never closed hides the rest."""
-    parts, at = [], 0
-    while (opening := _HIDES.search(text, at)) is not None:
-        parts.append(text[at : opening.start()])
-        closing = _HIDES_NO_MORE.search(text, opening.end())
-        at = closing.end() if closing is not None else len(text)
-    return "".join([*parts, text[at:]])
+    return "" if _is_unset(value) else values.clean_text(html_to_text(text), limit=values.DESCRIPTION_MAX)
 
 
 SOURCE = AlertSource(

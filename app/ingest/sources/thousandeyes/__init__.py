@@ -8,13 +8,12 @@ without a zone are UTC; ``dateStartZoned`` says so in words.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
 from app.ingest.contract import COMMON_SEVERITIES, AlertSource, Events, NoConfig, ParseError, load_object
 from app.ingest.rules import values
-from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at, texts_at
+from app.ingest.rules.fields import bounded, description_of, object_at, objects_at, said, text_at, texts_at, time_at
 
 _EVENTS = {
     "ALERT_NOTIFICATION_TRIGGER": AlertStatus.FIRING,
@@ -47,7 +46,7 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
     if status is None:
         status = AlertStatus.FIRING
         warnings.append(f"event type {event!r} is not known: taken as a trigger")
-    began, ended = _time(alert, "dateStart"), _time(alert, "dateEnd")
+    began, ended = time_at(alert, "dateStartZoned", "dateStart"), time_at(alert, "dateEndZoned", "dateEnd")
     over = status is AlertStatus.RESOLVED
     return [
         AlertEvent(
@@ -64,15 +63,6 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
             warnings=bounded(warnings),
         )
     ]
-
-
-def _time(alert: Mapping[str, Any], name: str) -> datetime | None:
-    zoned = alert.get(f"{name}Zoned")
-    if isinstance(zoned, str):
-        found = values.parse_time(zoned.removesuffix(" UTC"))
-        if found is not None:
-            return found
-    return values.parse_time(alert.get(name))
 
 
 def _title(alert: Mapping[str, Any], identity: str) -> str:
@@ -123,14 +113,7 @@ SOURCE = AlertSource(
     title="Cisco ThousandEyes",
     profile="bearer",
     parse=parse,
-    severities={
-        **COMMON_SEVERITIES,
-        "critical": Severity.P1,
-        "major": Severity.P2,
-        "minor": Severity.P3,
-        "info": Severity.P3,
-        "unknown": Severity.P2,
-    },
+    severities={**COMMON_SEVERITIES, "major": Severity.P2, "unknown": Severity.P2},
     example={
         "eventId": "49-1001",
         "eventType": "ALERT_NOTIFICATION_TRIGGER",

@@ -135,15 +135,10 @@ SOURCE = AlertSource(
     parse=parse,
     severities={
         **COMMON_SEVERITIES,
-        "critical": Severity.P1,
         "immediate": Severity.P1,
-        "warning": Severity.P2,
-        "info": Severity.P3,
-        "information": Severity.P3,
         "auto": Severity.P2,
         "symptom based": Severity.P2,
         "unknown": Severity.P2,
-        "none": Severity.P3,
     },
     example={
         "startDate": 1767614400000,
