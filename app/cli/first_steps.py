@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.jobs import ACTOR, Tenant, now
-from app.cli.profile_files import ProfileFile, given_profile
+from app.cli.profile_files import GivenSecret, ProfileFile, given_profile
 from app.cli.tables import listing, show_table
 from app.cli.transactions import Begin, fail, run_in_tenant, safe
 
@@ -61,10 +61,7 @@ def add(
     ] = None,
     profile: Annotated[str | None, typer.Option(help="Signature profile; the kind's own by default.")] = None,
     profile_file: ProfileFile = None,
-    secret: Annotated[
-        str | None,
-        typer.Option(envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
-    ] = None,
+    secret: GivenSecret = None,
     config: Annotated[str, typer.Option(help="Settings of the kind, as JSON or @file.")] = "{}",
     group_by: Annotated[
         list[str] | None,
@@ -78,18 +75,17 @@ def add(
 ) -> None:
     """Connect a sender: shows the URL, the secret, where they go, and a line that sends a first alert."""
     of_kind = kind_named(kind) if kind is not None else _ask_kind()
-    if name is None and kind is None:
-        name = _ask_name(of_kind)
     wanted = {
         "kind": of_kind.slug,
-        "name": name,
+        "name": name if name is not None or kind is not None else _ask_name(of_kind),
         "profile": given_profile(profile, profile_file),
         "config": parse_config(config),
         "secret": secret,
         "group_by": group_by or [],
     }
-    base = public_url(url)
-    followed = run_in_tenant(tenant, lambda begin: _connect(begin, of_kind, wanted, base, as_json, send_test))
+    followed = run_in_tenant(
+        tenant, lambda begin: _connect(begin, of_kind, wanted, public_url(url), as_json, send_test)
+    )
     if followed is not None:
         from app.cli.receipts import exit_status, show
 
