@@ -1,4 +1,4 @@
-"""Profiles of a tenant's own, as files."""
+"""How a source's sender is to prove itself, as it is typed: a secret, or a profile of one's own in a file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ MAX_FILE_BYTES = 1_048_576
 ProfileFile = Annotated[
     Path | None,
     typer.Option("--profile-file", help="A profile of your own, as YAML or JSON ('tocsin sources profiles check')."),
+]
+
+GivenSecret = Annotated[
+    str | None,
+    typer.Option("--secret", envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
 ]
 
 

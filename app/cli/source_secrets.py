@@ -10,6 +10,7 @@ import typer
 
 from app.cli.first_steps import keyring, public_url, show_address
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.cli.profile_files import GivenSecret
 from app.cli.tables import listing, show_table
 from app.db.tenancy import TenantSession
 
@@ -21,10 +22,6 @@ app = typer.Typer(
 )
 
 SourceId = Annotated[UUID, typer.Argument(help="The source's id.")]
-Given = Annotated[
-    str | None,
-    typer.Option("--secret", envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
-]
 
 
 def rotate_secret(
@@ -33,7 +30,7 @@ def rotate_secret(
     overlap_s: Annotated[
         int, typer.Option(min=0, help="Seconds for which the secrets in use stay valid at most.")
     ] = 86_400,
-    secret: Given = None,
+    secret: GivenSecret = None,
 ) -> None:
     """Replace a source's secrets by a new one and print it, this once."""
     from app.ingest import service
@@ -70,7 +67,7 @@ def list_secrets(tenant: Tenant, source_id: SourceId) -> None:
 
 
 @app.command()
-def add(tenant: Tenant, source_id: SourceId, secret: Given = None) -> None:
+def add(tenant: Tenant, source_id: SourceId, secret: GivenSecret = None) -> None:
     """Make another secret and print it, this once; the others hold on."""
     from app.ingest import service
 

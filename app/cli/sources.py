@@ -10,7 +10,7 @@ from rich.markup import escape
 from app.cli.first_steps import add, keyring, kinds, parse_config
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.previews import preview
-from app.cli.profile_files import ProfileFile, given_profile
+from app.cli.profile_files import GivenSecret, ProfileFile, given_profile
 from app.cli.sender_profiles import app as profiles_app
 from app.cli.sender_profiles import refusals
 from app.cli.source_secrets import app as secrets_app
@@ -43,10 +43,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Unique within the tenant.")],
     profile: Annotated[str | None, typer.Option(help="Signature profile; the kind's own by default.")] = None,
     profile_file: ProfileFile = None,
-    secret: Annotated[
-        str | None,
-        typer.Option(envvar="TOCSIN_SOURCE_SECRET", help="Yours; without it one is made. Prefer the variable."),
-    ] = None,
+    secret: GivenSecret = None,
     config: Annotated[str, typer.Option(help="Settings of the kind, as JSON or @file.")] = "{}",
 ) -> None:
     """Create a source and print its URL and secret, this once; 'add' says more."""

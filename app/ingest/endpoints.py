@@ -192,7 +192,7 @@ async def add_secret(write: EngineerWrite, source_id: UUID, body: AddSecret | No
     "/source-secrets/{secret_id}",
     status_code=204,
     summary="Revoke one secret of a source; the others hold on",
-    responses=problem_responses(service.SourceSecretNotFound, service.LastSecret),
+    responses=problem_responses(service.SourceSecretNotFound, service.SourceNotFound, service.LastSecret),
 )
 async def revoke_secret(write: EngineerWrite, secret_id: UUID) -> Response:
     return await write.answer(

@@ -226,7 +226,8 @@ async def test_secrets_are_listed_added_and_revoked_at_the_command_line(
     assert output.index(secret_id) < output.index(holder.made["secret_id"])
     assert output.count("when it is revoked") == 2
     assert token not in output
-    assert await run_command(app, "secrets", "revoke", secret_id) == (0, f"secret {secret_id} is revoked\n")
+    code, output = await run_command(app, "secrets", "revoke", secret_id)
+    assert (code, output.endswith(f"secret {secret_id} is revoked\n")) == (0, True), output
     assert await holder.opens(holder.made["secret"], token) == [True, False]
     for words, says in (
         (("secrets", "revoke", holder.made["secret_id"]), "only secret that holds on"),
@@ -234,7 +235,7 @@ async def test_secrets_are_listed_added_and_revoked_at_the_command_line(
         (("secrets", "list", str(uuid4())), "No such source"),
     ):
         code, output = await run_command(app, *words)
-        assert (code, len(output.strip().splitlines()), says in output) == (1, 1, True), output
+        assert (code, says in output.strip().splitlines()[-1]) == (1, True), output
     code, output = await run_command(app, "rotate-secret", holder.id, "--overlap-s", "0", "--secret", token)
     assert (code, token in output) == (0, True), output
     assert await holder.opens(holder.made["secret"], token) == [False, True]

@@ -113,7 +113,8 @@ async def revoke_secret(session: TenantSession, *, secret_id: UUID, actor: Actor
     """This will end one secret of a source; the others hold on.
 
     Raises:
-        SourceSecretNotFound: Not there, ended, its source deleted, or another tenant's.
+        SourceSecretNotFound: Not there, ended, or another tenant's.
+        SourceNotFound: Its source is deleted.
         LastSecret: No other one of its source holds on.
     """
     found = await repository.find_secret(session, secret_id=secret_id)
