@@ -23,7 +23,7 @@ from app.ingest.sources import get_source
 from app.net.signing import Refused, SignedRequest, Verified, get_profile, load_secret, verify
 from app.net.signing.keys import stored_form
 from tests.contracts.test_sources import FOLDER
-from tests.ingest.sources.test_b_templates import HOW_TO, block, parsed
+from tests.ingest.sources.test_pasted_bodies import HOW_TO, block, parsed
 
 PAGE = "connect-zabbix.md"
 # Bytes that are no text in any encoding, and a zero among them.

@@ -8,7 +8,7 @@ import pytest
 from app.incidents.rules.states import AlertStatus, Severity
 from app.ingest.rules.requests import HeaderFilter
 from app.ingest.sources import get_source
-from tests.ingest.sources.a_stories import STORIES
+from tests.ingest.sources.stories import STORIES
 
 P0, P1, P2, P3 = Severity
 

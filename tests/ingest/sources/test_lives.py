@@ -8,7 +8,7 @@ import pytest
 
 from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState, Severity
 from tests.incidents.rules.world_maker import Desk
-from tests.ingest.sources.b_senders import sent
+from tests.ingest.sources.senders import sent
 
 OPEN, OVER, TAKEN = IncidentState.OPEN, IncidentState.RESOLVED, IncidentState.ACKNOWLEDGED
 

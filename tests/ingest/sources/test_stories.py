@@ -15,7 +15,7 @@ from app.incidents.rules.states import AlertOutcome, AlertStatus, IncidentState
 from app.ingest.rules import values
 from app.ingest.sources import get_source
 from tests.incidents.rules.world_maker import Desk
-from tests.ingest.sources.a_stories import FIRST, ONGOING, STORIES, Story, minutes_on
+from tests.ingest.sources.stories import FIRST, ONGOING, STORIES, Story, minutes_on
 
 every_story = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.id)
 with_names = pytest.mark.parametrize("story", [story for story in STORIES if story.names], ids=lambda story: story.id)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.incidents.schemas import AlertStatus
 from app.ingest.rules import fields
-from tests.ingest.sources.b_senders import Sent
+from tests.ingest.sources.senders import Sent
 
 # Source, what fires, what ends it, and each of the places that tell its alert from others.
 PAIRS = [
