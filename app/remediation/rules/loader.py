@@ -68,6 +68,7 @@ def digest_of(document: Document) -> str:
 
 
 def digest(value: Any) -> str:
+    """This will return the SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.remediation.rules.document import Document, Input, UseStep
-from app.remediation.rules.loader import LoadedRunbook, canonical, digest
+from app.remediation.rules.loader import LoadedRunbook, canonical
 from app.remediation.rules.references import input_problem
 from app.remediation.rules.states import Mode
 
@@ -139,8 +139,3 @@ def _value(name: str, declared: Input, given: Mapping[str, Any]) -> Any:
     if problem := input_problem(declared, value):
         raise InputRefused(f"the input {name!r} {problem}")
     return value
-
-
-def plan_digest(plan: Mapping[str, Any]) -> str:
-    """This will return the digest of a plan in its stored form."""
-    return digest(plan)

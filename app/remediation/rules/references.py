@@ -32,6 +32,7 @@ from app.remediation.rules.expression import (
     Not,
     Reference,
 )
+from app.remediation.rules.names import input_type
 from app.remediation.rules.recovery import AlertClause
 from app.remediation.rules.refusals import Finding, Subject
 from app.remediation.rules.substitution import references_in, type_of_value
@@ -185,7 +186,7 @@ def _literals(
 
 
 def _input(path: Path, declared: Input) -> Iterator[Finding]:
-    wanted = object_type({"value": _input_kind(declared)}).fields["value"]
+    wanted = object_type({"value": input_type(declared)}).fields["value"]
     for field, values in (("default", [declared.default]), ("values", declared.values or [])):
         for value in values:
             if value is not None and not wanted.accepts(literal_type(value)):
@@ -194,15 +195,9 @@ def _input(path: Path, declared: Input) -> Iterator[Finding]:
         yield (*path, "default"), message
 
 
-def _input_kind(declared: Input) -> ValueType:
-    from app.remediation.rules.names import input_type
-
-    return input_type(declared)
-
-
 def input_problem(declared: Input, value: Any) -> str | None:
     """This will say what is wrong with a value given for an input, or None."""
-    wanted = _input_kind(declared)
+    wanted = input_type(declared)
     if not wanted.accepts(literal_type(value)):
         return f"must be a {wanted}, not {value!r}"
     if declared.values is not None and value not in declared.values:

@@ -13,7 +13,8 @@ from app.incidents.service import get_incident
 from app.remediation.models import RunRow
 from app.remediation.repository import inventory, ledger
 from app.remediation.rules.budgets import ActFacts, Refusal, refuse_act
-from app.remediation.rules.plan import Plan, PlannedTarget, plan_digest
+from app.remediation.rules.loader import digest
+from app.remediation.rules.plan import Plan, PlannedTarget
 from app.remediation.rules.states import RunState
 from app.remediation.service.approvals import refuse_consent
 from app.remediation.service.targets import fingerprint_of
@@ -72,7 +73,7 @@ async def _standing(  # noqa: PLR0911 - one return a reason
         return Refusal(code="run.stopped", reason="the run was stopped")
     if now >= run.deadline:
         return Refusal(code="run.deadline", reason=f"the run's time was up at {run.deadline.isoformat()}")
-    if plan_digest(run.plan) != run.plan_digest:
+    if digest(run.plan) != run.plan_digest:
         return Refusal(code="plan.changed", reason="the plan is not the one that was frozen at the start")
     if await ledger.holder_of(session, act.target.id) != run.id:
         return Refusal(code="target.lease_lost", reason=f"{act.target.name} is no longer held by this run")

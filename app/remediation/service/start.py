@@ -15,12 +15,15 @@ from app.db.tenancy import TenantSession
 from app.incidents.service import get_incident
 from app.observability.metrics import counter
 from app.observability.tracing import current_trace_id
+from app.remediation.actions import catalogue
 from app.remediation.models import RunRow, TargetRow
 from app.remediation.repository import inventory, ledger, runs
 from app.remediation.rules.budgets import Refusal, refuse_ineffective
 from app.remediation.rules.document import Document
+from app.remediation.rules.loader import digest
 from app.remediation.rules.matching import IncidentFacts
-from app.remediation.rules.plan import InputRefused, Plan, build_frames, plan_digest, resolve_inputs
+from app.remediation.rules.plan import InputRefused, Plan, build_frames, resolve_inputs
+from app.remediation.rules.refusals import Subject, composition
 from app.remediation.rules.states import Mode, Outcome, RunState
 from app.remediation.service.ending import end_run
 from app.remediation.service.runbooks import find_runbook, library_of
@@ -119,7 +122,7 @@ async def record_refused(
         runbook_version=request.version or 0,
         mode=request.mode.value,
         plan={},
-        plan_digest=plan_digest({}),
+        plan_digest=digest({}),
         state=RunState.RUNNING.value,
         started_by={"kind": actor.kind.value, "id": actor.id, "name": actor.name},
         trace_id=current_trace_id(),
@@ -162,7 +165,11 @@ async def _said_already(
 
 async def _plan(session: TenantSession, request: RunRequest) -> tuple[Plan, list[TargetRow]]:
     loaded = await find_runbook(session, name=request.runbook, version=request.version)
-    frames = build_frames(loaded, await library_of(session))
+    library = await library_of(session)
+    # What it uses may have a newer version than when it was stored, with other targets or a higher ceiling.
+    if unfit := [message for _, message in composition(Subject(loaded.document, catalogue(), library))]:
+        raise RunNotStarted(Refusal(code="runbook.unfit", reason="; ".join(unfit)))
+    frames = build_frames(loaded, library)
     try:
         inputs = resolve_inputs(frames, request.inputs)
     except InputRefused as error:
@@ -224,7 +231,7 @@ def _row(session: TenantSession, request: RunRequest, plan: Plan, actor: Actor, 
         runbook_version=plan.version,
         mode=plan.mode.value,
         plan=stored,
-        plan_digest=plan_digest(stored),
+        plan_digest=digest(stored),
         state=RunState.RUNNING.value,
         cursor=f":{plan.root.steps[0].key}",
         started_by={"kind": actor.kind.value, "id": actor.id, "name": actor.name},
