@@ -105,22 +105,30 @@ def test_each_command_that_is_shown_can_be_typed(page: Path) -> None:
 
 
 @cache
-def setting_names() -> frozenset[str]:
-    def names(model: Any, prefix: str) -> Iterator[str]:
-        for name, field in model.model_fields.items():
-            inner = getattr(field.annotation, "model_fields", None)
-            yield prefix + name.upper()
-            if inner:
-                yield from names(field.annotation, f"{prefix}{name.upper()}__")
+def settings() -> dict[str, object]:
+    """Every setting with its default."""
 
-    return frozenset({*names(Settings, "TOCSIN_"), *(f"TOCSIN_{name}" for name in NO_SETTINGS)})
+    def found(model: Any, prefix: str) -> Iterator[tuple[str, object]]:
+        for name, field in model.model_fields.items():
+            yield prefix + name.upper(), field.get_default(call_default_factory=True)
+            if hasattr(field.annotation, "model_fields"):
+                yield from found(field.annotation, f"{prefix}{name.upper()}__")
+
+    return dict(found(Settings, "TOCSIN_"))
 
 
 @BY_NAME
 def test_each_setting_that_is_named_exists(page: Path) -> None:
     named = set(re.findall(r"TOCSIN_[A-Z][A-Z0-9_]*[A-Z0-9](?![A-Z0-9_]|\.\.\.|…)", page.read_text()))
-    unknown = named - setting_names()
+    unknown = named - settings().keys() - {f"TOCSIN_{name}" for name in NO_SETTINGS}
     assert not unknown, f"{page.name} names {sorted(unknown)}"
+
+
+@BY_NAME
+def test_each_default_that_is_quoted_holds(page: Path) -> None:
+    for name, figure, mebi in re.findall(r"`(TOCSIN_\w+)`(?:, | \()([0-9][0-9,.]*)( MiB)?", page.read_text()):
+        told = float(figure.rstrip(".,").replace(",", "")) * (1_048_576 if mebi else 1)
+        assert told == settings()[name], f"{page.name} says that {name} is {figure}{mebi}"
 
 
 def plain(operation: str) -> str:
