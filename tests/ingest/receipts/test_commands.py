@@ -37,6 +37,14 @@ async def run(command: str, *words: str) -> Result:
     return await invoke(import_module(f"app.cli.{command}").app, *words)
 
 
+def printed(result: Result) -> dict[str, Any]:
+    """The JSON that a command printed; the test's own API and worker log to the same terminal."""
+    found = re.search(r"^{$.*^}$", result.output, re.MULTILINE | re.DOTALL)
+    assert found is not None, result.output
+    document: dict[str, Any] = json.loads(found.group())
+    return document
+
+
 async def working(scene: Scene, command: Awaitable[T]) -> T:
     """Let a worker work while the command waits."""
     task = asyncio.ensure_future(command)
@@ -59,7 +67,7 @@ async def test_a_receipt_is_a_tree_json_and_an_exit_status(typed: Scene) -> None
     for word in ("sent as msg_1", "opened by it", "q-1", "no runbook", "[bold]deep"):
         assert word in shown.output
     assert "\x1b[31m" not in shown.output, "a sender's words move nothing on the terminal"
-    whole = json.loads((await run("receipts", receipt_id, "--json")).output)
+    whole = printed(await run("receipts", receipt_id, "--json"))
     assert [stage["stage"] for stage in whole["stages"]] == [
         "accepted",
         "parsed",
@@ -80,7 +88,7 @@ async def test_deliveries_are_listed_shown_and_replayed(typed: Scene) -> None:
     listed = await run("deliveries", "list", "--failed", "--reason", "body.unexpected_shape")
     assert all(delivery in listed.output for delivery in failed), listed.output
     assert "none of the alerts is an object" in listed.output
-    assert json.loads((await run("deliveries", "show", failed[0])).output)["state"] == "rejected"
+    assert printed(await run("deliveries", "show", failed[0]))["state"] == "rejected"
     body = await run("deliveries", "show", failed[0], "--body")
     assert "q-0" in body.output
     assert "hunter2" not in body.output
@@ -130,10 +138,7 @@ async def test_a_candidate_is_tried_from_the_shell(typed: Scene) -> None:
     assert (same.exit_code, "Nothing would be different: 2 deliveries" in same.output) == (0, True), same.output
     merged = await working(typed, run("sources", "try", source_id, "--group-by", "service", "--json"))
     assert merged.exit_code == 3, merged.output
-    # The worker of the test's own process logs to the same terminal.
-    printed = re.search(r"^{$.*^}$", merged.output, re.MULTILINE | re.DOTALL)
-    assert printed is not None, merged.output
-    counts: dict[str, Any] = json.loads(printed.group())["result"]["counts"]
+    counts: dict[str, Any] = printed(merged)["result"]["counts"]
     assert (counts["merged"], counts["incidents"]) == (1, {"now": 2, "then": 1})
     shown = await working(typed, run("sources", "try", source_id, "--severity", "high=P0"))
     assert "severity P1 → P0" in shown.output
