@@ -179,7 +179,9 @@ async def test_text_that_no_database_or_terminal_should_see(pipeline: Pipeline, 
         receipt = await pipeline.take(source, body)
         assert receipt.state == "processed", f"{name}: {receipt.reason} {receipt.detail}"
         assert receipt.outcomes == {"opened": 1}, name
-    for row in await pipeline.rows("select title, labels::text as labels from alerts"):
+    rows = await pipeline.rows("select title, labels::text as labels from alerts")
+    assert rows
+    for row in rows:
         assert "\x00" not in row["title"] + row["labels"]
         assert row["title"].isprintable() or row["title"].replace("\u200d", "").isprintable(), repr(row["title"])
 

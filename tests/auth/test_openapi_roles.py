@@ -34,13 +34,15 @@ VIEWERS_WRITES = {
 
 def operations(application: Application) -> list[tuple[str, str]]:
     paths = application.api.openapi()["paths"]
-    return [
+    found = [
         (method.upper(), path)
         for path, item in paths.items()
         if path not in OPEN
         for method in item
         if method in METHODS
     ]
+    assert len(found) >= 50, "the document has lost operations"
+    return found
 
 
 def filled(path: str) -> str:
@@ -48,9 +50,7 @@ def filled(path: str) -> str:
 
 
 async def test_nobody_gets_in_without_a_token(application: Application, api: httpx.AsyncClient) -> None:
-    found = operations(application)
-    assert len(found) >= 50, "the document has lost operations"
-    for method, path in found:
+    for method, path in operations(application):
         answer = await api.request(method, filled(path), json={})
         assert answer.status_code == 401, f"{method} {path} answers {answer.status_code} to nobody"
         assert answer.json()["code"] == "auth.token_invalid", f"{method} {path}"

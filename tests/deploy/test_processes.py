@@ -43,7 +43,9 @@ def component(body: Object) -> str:
 
 def processes(overlay: str) -> list[tuple[Object, dict[str, Any]]]:
     """The Deployments of Tocsin's own, each with its one container."""
-    return [(body, pod_of(body)["containers"][0]) for body in of_kind(render(overlay), "Deployment") if is_ours(body)]
+    found = [(body, pod_of(body)["containers"][0]) for body in of_kind(render(overlay), "Deployment") if is_ours(body)]
+    assert len(found) >= 3, "api, relay and worker at the least"
+    return found
 
 
 def read_settings(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:

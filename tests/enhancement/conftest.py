@@ -8,7 +8,7 @@ import pytest
 from app.auth.rules import Role
 from app.core.resources import Resources
 from tests.enhancement.callers import Client
-from tests.enhancement.world import World, make_world, with_settings
+from tests.enhancement.world import World, make_furnished_world
 from tests.fixtures.chat import chat
 from tests.fixtures.servicedesk import ServedDesk, servicedesk
 
@@ -20,12 +20,7 @@ Tokens = dict[Role, str]
 @pytest.fixture
 async def world(resources: Resources, servicedesk: ServedDesk) -> World:
     """A tenant with a desk, a solved ticket and an entry of documentation."""
-    with_settings(resources)
-    world = await make_world(resources, servicedesk)
-    await world.add_desk()
-    await world.add_past()
-    await world.add_knowledge()
-    return world
+    return await make_furnished_world(resources, servicedesk)
 
 
 @pytest.fixture

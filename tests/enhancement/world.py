@@ -176,6 +176,16 @@ async def make_world(resources: Resources, desk: ServedDesk) -> World:
     return World(resources, await make_tenant(resources.get(Database)), desk, SourceId(new_id()))
 
 
+async def make_furnished_world(resources: Resources, desk: ServedDesk) -> World:
+    """This will make a tenant with a desk, a solved ticket and an entry of documentation, and short times."""
+    with_settings(resources)
+    world = await make_world(resources, desk)
+    await world.add_desk()
+    await world.add_past()
+    await world.add_knowledge()
+    return world
+
+
 def with_settings(resources: Resources, **differs: Any) -> EnhancementSettings:
     """This will change the enhancement section for one test: short times, and what the test names."""
     section = EnhancementSettings(**({"desk_timeout_s": 1.0, "context_timeout_s": 3.0} | differs))

@@ -8,7 +8,7 @@ import pytest
 
 from app.core import failpoints
 from app.core.resources import Resources
-from tests.enhancement.world import World, make_world, with_settings
+from tests.enhancement.world import World, make_furnished_world
 from tests.faults.rig import Rig
 from tests.faults.scene import Scene, open_scene
 from tests.fixtures.chat import chat
@@ -53,9 +53,4 @@ def disarmed() -> Iterator[None]:
 @pytest.fixture
 async def tickets(resources: Resources, servicedesk: ServedDesk) -> World:
     """A tenant with a desk, a solved ticket and an entry of documentation, in this process."""
-    with_settings(resources)
-    world = await make_world(resources, servicedesk)
-    await world.add_desk()
-    await world.add_past()
-    await world.add_knowledge()
-    return world
+    return await make_furnished_world(resources, servicedesk)

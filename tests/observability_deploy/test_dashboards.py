@@ -39,6 +39,7 @@ PROMISED = {
 
 def panels(dashboard: Dashboard) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(render(dashboard))["panels"]
+    assert found
     return found
 
 

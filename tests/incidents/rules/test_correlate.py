@@ -51,12 +51,7 @@ CASES: dict[str, tuple[list[Signal], list[str], str, str | None]] = {
 
 @pytest.mark.parametrize(("signals", "outcomes", "status", "state"), CASES.values(), ids=CASES.keys())
 def test_one_alerts_states(signals: list[Signal], outcomes: list[str], status: str, state: str | None) -> None:
-    desk = Desk()
-    verdicts = [desk.apply(one)[0] for one in signals]
-    assert [verdict.outcome for verdict in verdicts] == outcomes
-    assert desk.status() == status
-    assert [incident.state for incident in desk.world.incidents.values()] == ([state] if state else [])
-    assert all(verdict.reason for verdict in verdicts)
+    assert Desk().live(signals) == (outcomes, status, [state] if state else [])
 
 
 def test_a_firing_after_the_window_opens_a_new_incident_with_a_new_episode() -> None:

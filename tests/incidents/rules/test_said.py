@@ -75,12 +75,7 @@ CASES: dict[str, tuple[list[Signal], list[str], str | None, str | None]] = {
 def test_what_is_said_moves_incidents_and_never_alerts(
     signals: list[Signal], outcomes: list[str], status: str | None, state: str | None
 ) -> None:
-    desk = Desk()
-    verdicts = [desk.apply(one)[0] for one in signals]
-    assert [verdict.outcome for verdict in verdicts] == outcomes
-    assert desk.status() == status
-    assert [incident.state for incident in desk.world.incidents.values()] == ([state] if state else [])
-    assert all(verdict.reason for verdict in verdicts)
+    assert Desk().live(signals) == (outcomes, status, [state] if state else [])
 
 
 def test_the_sender_is_named_as_who_acknowledged_and_when() -> None:

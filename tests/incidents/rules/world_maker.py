@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -71,6 +72,13 @@ class Desk:
         for incident in self.world.incidents.values():
             incident.is_new = False
             incident.happened.clear()
+
+    def live(self, signals: Iterable[Signal]) -> tuple[list[str], AlertStatus | None, list[str]]:
+        """This will apply signals about one alert one by one, and return what became of each, the alert and the incidents."""
+        verdicts = [self.apply(one)[0] for one in signals]
+        assert all(verdict.reason for verdict in verdicts)
+        states = [str(incident.state) for incident in self.world.incidents.values()]
+        return [str(verdict.outcome) for verdict in verdicts], self.status(), states
 
     def status(self, key: str = "a") -> AlertStatus | None:
         return self.world.heads[key].status

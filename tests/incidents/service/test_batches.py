@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from app.core.clock import FakeClock
 from app.core.ids import DeliveryId, new_id
@@ -18,7 +17,7 @@ from app.incidents.service import (
     get_alert,
 )
 from tests.factories.incidents import deliver, make_event, make_resolve, make_source
-from tests.incidents.conftest import Heard
+from tests.incidents.conftest import Heard, counted_statements
 
 MINUTE = timedelta(minutes=1)
 
@@ -29,21 +28,10 @@ async def test_a_thousand_alerts_take_as_many_statements_as_three(
     now, source = clock.now(), make_source(group_by=("alertname",))
 
     async def statements_for(count: int, seq: int) -> int:
-        seen: list[str] = []
-
-        def count_statement(*call: Any) -> None:
-            seen.append(call[2])
-
-        engine = database.app.sync_engine
-        event.listen(engine, "before_cursor_execute", count_statement)
-        try:
-            events = [
-                make_event(f"k{seq}-{number}", at=now, labels={"alertname": f"n{seq}"}) for number in range(count)
-            ]
+        events = [make_event(f"k{seq}-{number}", at=now, labels={"alertname": f"n{seq}"}) for number in range(count)]
+        with counted_statements(database) as seen:
             await deliver(session, source, *events, now=now, seq=seq)
             await deliver(session, source, *events, now=now, seq=seq + 1)
-        finally:
-            event.remove(engine, "before_cursor_execute", count_statement)
         return len(seen)
 
     await statements_for(1, 0)  # the tenant's first makes its counters

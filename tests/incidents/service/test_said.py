@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.core.clock import FakeClock
 from app.core.ids import DeliveryId, IncidentId, new_id
@@ -14,7 +14,7 @@ from app.db.tenancy import TenantSession
 from app.incidents.schemas import AlertEvent, AlertOutcome, AlertStatus, IncidentState
 from app.incidents.service import get_alert, list_timeline
 from tests.factories.incidents import deliver, incident_of, make_event, make_source
-from tests.incidents.conftest import Heard
+from tests.incidents.conftest import Heard, counted_statements
 
 MINUTE = timedelta(minutes=1)
 
@@ -90,18 +90,9 @@ async def test_a_thousand_of_them_take_as_many_statements_as_three(
         labels = {"alertname": f"n{seq}"}
         keys = [f"k{seq}-{number}" for number in range(count)]
         await deliver(session, source, *(make_event(key, at=now, labels=labels) for key in keys), now=now, seq=seq)
-        seen: list[str] = []
-
-        def count_statement(*call: Any) -> None:
-            seen.append(call[2])
-
-        engine = database.app.sync_engine
-        event.listen(engine, "before_cursor_execute", count_statement)
-        try:
-            said = [make_ack(key, at=now, labels=labels, note=f"note {key}") for key in keys]
+        said = [make_ack(key, at=now, labels=labels, note=f"note {key}") for key in keys]
+        with counted_statements(database) as seen:
             await deliver(session, source, *said, now=now, seq=seq + 1)
-        finally:
-            event.remove(engine, "before_cursor_execute", count_statement)
         return len(seen)
 
     few, many = await statements_for(3, 2), await statements_for(1_000, 4)

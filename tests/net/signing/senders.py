@@ -15,11 +15,25 @@ from app.net.signing import (
     SecretNotGenerated,
     SignedRequest,
     generate_secret,
+    get_profile,
     load_secret,
     shipped_profiles,
     stored_form,
 )
 from app.net.signing.format import Vector
+from app.net.signing.profile import Profile
+from app.net.signing.signed_check import compile_signed_check
+
+Headers = list[tuple[str, str | bytes]]
+
+GITHUB = get_profile("github")
+SLACK = get_profile("slack")
+STANDARD = get_profile("standard_webhooks")
+STRIPE = get_profile("stripe")
+PAGERDUTY = get_profile("pagerduty")
+ZENDESK = get_profile("zendesk")
+SENTRY = get_profile("sentry")
+LINEAR = get_profile("linear")
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 NOW_S = 1_767_614_400
@@ -46,6 +60,21 @@ def some_secret(profile: CompiledProfile) -> str:
         return accepted(profile).secrets[-1]
 
 
+def compiled(signed: str = "{body}", **parts: object) -> CompiledProfile:
+    """A profile without vectors: those of a one-off template would only repeat the test."""
+    data = {
+        "slug": "example",
+        "title": "Example",
+        "source": "made up",
+        "kind": "hmac",
+        "signature": {"header": "x-sig", "format": {"type": "whole"}},
+        "signed": signed,
+        **parts,
+    }
+    profile = Profile.model_validate(data)
+    return CompiledProfile(profile, compile_signed_check(profile))
+
+
 def request(
     headers: Sequence[tuple[str, str | bytes]], body: bytes = BODY, *, query: bytes = b"", path: str = "/in/abc"
 ) -> SignedRequest:
@@ -67,11 +96,11 @@ def base64_mac(message: bytes, key: bytes = KEY) -> str:
     return base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
 
 
-def github(body: bytes = BODY, key: bytes = KEY) -> list[tuple[str, str | bytes]]:
+def github(body: bytes = BODY, key: bytes = KEY) -> Headers:
     return [("x-hub-signature-256", "sha256=" + hex_mac(body, key))]
 
 
-def slack(body: bytes = BODY, at: str = str(NOW_S), key: bytes = KEY) -> list[tuple[str, str | bytes]]:
+def slack(body: bytes = BODY, at: str = str(NOW_S), key: bytes = KEY) -> Headers:
     signature = hex_mac(b"v0:%b:%b" % (at.encode(), body), key)
     return [("x-slack-request-timestamp", at), ("x-slack-signature", "v0=" + signature)]
 
@@ -82,6 +111,6 @@ def webhook_signature(body: bytes = BODY, *, message_id: str = "msg_1", at: str 
 
 def standard(
     signatures: str | None = None, body: bytes = BODY, *, message_id: str = "msg_1", at: str = str(NOW_S)
-) -> list[tuple[str, str | bytes]]:
+) -> Headers:
     value = signatures if signatures is not None else "v1," + webhook_signature(body, message_id=message_id, at=at)
     return [("webhook-id", message_id), ("webhook-timestamp", at), ("webhook-signature", value)]

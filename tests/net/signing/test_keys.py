@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.net.signing import (
-    CompiledProfile,
     InvalidSecret,
     Kind,
     ProfileNotFound,
@@ -27,25 +26,9 @@ from app.net.signing import (
     validate_secret,
     verify,
 )
-from app.net.signing.profile import Profile
-from app.net.signing.signed_check import compile_signed_check
-from tests.net.signing.senders import BODY, KEY, NOW, NOW_S, TEXT, request, secret
+from tests.net.signing.senders import BODY, KEY, NOW, NOW_S, TEXT, compiled, request, secret
 
 SLUGS = sorted(shipped_profiles())
-
-
-def compiled(**parts: object) -> CompiledProfile:
-    data = {
-        "slug": "example",
-        "title": "Example",
-        "source": "made up",
-        "kind": "hmac",
-        "signature": {"header": "x-sig", "format": {"type": "whole"}},
-        "signed": "{body}",
-        **parts,
-    }
-    profile = Profile.model_validate(data)
-    return CompiledProfile(profile, compile_signed_check(profile))
 
 
 def test_an_unknown_slug_is_not_found() -> None:

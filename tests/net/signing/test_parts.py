@@ -20,26 +20,9 @@ from app.net.signing import (
     sign,
     verify,
 )
-from app.net.signing.profile import Profile
-from app.net.signing.signed_check import compile_signed_check
 from app.net.signing.template import TemplateError, parse_template
 from tests.fixtures.cost import processor_seconds
-from tests.net.signing.senders import BODY, NOW, NOW_S, TEXT, github, hex_mac, request, secret
-
-
-def compiled(signed: str, **parts: object) -> CompiledProfile:
-    """A profile without vectors: those of a one-off template would only repeat the test."""
-    data = {
-        "slug": "example",
-        "title": "Example",
-        "source": "made up",
-        "kind": "hmac",
-        "signature": {"header": "x-sig", "format": {"type": "whole"}},
-        "signed": signed,
-        **parts,
-    }
-    profile = Profile.model_validate(data)
-    return CompiledProfile(profile, compile_signed_check(profile))
+from tests.net.signing.senders import BODY, NOW, NOW_S, TEXT, compiled, github, hex_mac, request, secret
 
 
 def judge(profile: CompiledProfile, incoming: SignedRequest) -> Verified | Refused:

@@ -21,27 +21,21 @@ from app.net.signing import (
 )
 from tests.net.signing.senders import (
     BODY,
+    GITHUB,
     KEY,
     NOW,
     NOW_S,
+    SENTRY,
+    SLACK,
+    STANDARD,
     TEXT,
+    Headers,
     github,
     hex_mac,
     request,
     secret,
     slack,
 )
-
-Headers = list[tuple[str, str | bytes]]
-
-GITHUB = get_profile("github")
-SLACK = get_profile("slack")
-STANDARD = get_profile("standard_webhooks")
-STRIPE = get_profile("stripe")
-PAGERDUTY = get_profile("pagerduty")
-ZENDESK = get_profile("zendesk")
-SENTRY = get_profile("sentry")
-LINEAR = get_profile("linear")
 
 
 def judge_slack(headers: Headers, body: bytes = BODY, *, later: timedelta = timedelta()) -> Verified | Refused:

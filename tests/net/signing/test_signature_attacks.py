@@ -11,16 +11,23 @@ from app.net.signing import (
     RefusalReason,
     Refused,
     Verified,
-    get_profile,
     verify,
 )
 from tests.fixtures.cost import processor_seconds
 from tests.net.signing.senders import (
     BODY,
+    GITHUB,
+    LINEAR,
     NOW,
     NOW_S,
+    PAGERDUTY,
+    SLACK,
+    STANDARD,
+    STRIPE,
     TEXT,
     WHSEC,
+    ZENDESK,
+    Headers,
     base64_mac,
     github,
     hex_mac,
@@ -30,17 +37,6 @@ from tests.net.signing.senders import (
     standard,
     webhook_signature,
 )
-
-Headers = list[tuple[str, str | bytes]]
-
-GITHUB = get_profile("github")
-SLACK = get_profile("slack")
-STANDARD = get_profile("standard_webhooks")
-STRIPE = get_profile("stripe")
-PAGERDUTY = get_profile("pagerduty")
-ZENDESK = get_profile("zendesk")
-SENTRY = get_profile("sentry")
-LINEAR = get_profile("linear")
 
 
 def judge_github(headers: Headers, body: bytes = BODY) -> Verified | Refused:
