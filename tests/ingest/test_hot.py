@@ -134,6 +134,7 @@ async def test_one_id_for_two_bodies_stores_both_and_flags_the_second(
         pytest.param({"kind": "alertmanager"}, 60, id="the kind's"),
         pytest.param({"kind": "alertmanager", "config": {"replay_window_s": 120}}, 120, id="the source's"),
         pytest.param({"kind": "generic", "profile": "bearer"}, 600, id="the profile's"),
+        pytest.param({"kind": "generic", "profile": "bearer", "config": {"replay_window_s": 5}}, 5, id="a script's"),
         pytest.param({"kind": "alertmanager", "profile": "standard_webhooks"}, 3 * 86_400, id="signed and fresh"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from app.ingest.contract import AlertSource, Events, ParseError, json_type, load_form, load_json
 from app.ingest.sources.generic.config import MappingConfig
 from app.ingest.sources.generic.mapping import Mapper, events_of
@@ -12,7 +14,14 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class GenericConfig(MappingConfig):
-    """The mapping; its defaults look for the names that most senders use."""
+    """The mapping; its defaults look for the names that most senders use.
+
+    Attributes:
+        replay_window_s: How long identical bytes are the same delivery sent again; by default it is the profile's. Short for
+            a sender whose words hold neither a time nor an id: open, over and open again are two of the same bytes.
+    """
+
+    replay_window_s: int | None = Field(None, ge=1, le=86_400)
 
 
 def mapper(body: bytes, headers: Mapping[str, str], config: GenericConfig) -> Mapper[GenericConfig]:
