@@ -106,6 +106,13 @@ def effect_key(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+async def find_state(session: TenantSession, *, key: str) -> EffectState | None:
+    """This will return where the effect is, or None where nobody has intended it."""
+    statement = select(EffectRow.state).where(EffectRow.tenant_id == session.tenant_id, EffectRow.effect_key == key)
+    state = (await session.execute(statement)).scalar_one_or_none()
+    return EffectState(state) if state is not None else None
+
+
 async def perform(
     ctx: JobContext,
     effect: Effect,

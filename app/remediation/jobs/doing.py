@@ -9,7 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.db.jobs.effects import Effect, EffectFailed, EffectResult, EffectState, ProbeVerdict, effect_key, perform
+from app.db.jobs.effects import (
+    Effect,
+    EffectFailed,
+    EffectResult,
+    EffectState,
+    ProbeVerdict,
+    effect_key,
+    find_state,
+    perform,
+)
 from app.db.jobs.effects import Repeat as EffectRepeat
 from app.db.tenancy import TenantSession
 from app.remediation.contract import ActionTarget, NotApplied, ReadContext, WriteAction, WriteContext
@@ -183,12 +192,11 @@ class Doing:
         )
 
     async def _refused(self, refused: ActRefused) -> None:
-        """An act that was never intended is refused; one that may have happened and may not be repeated is unknown."""
+        """An act that was never sent is refused; one that may have happened and may not be repeated is unknown."""
         async with self._desk.holding() as (session, _):
-            row = await runs.find_step(session, run_id=self._at.run_id, key=self._at.key)
-            was_intended = row is not None and row.state == StepState.INTENT.value
+            is_unclear = await find_state(session, key=self._key) is EffectState.INTENT
         code, reason = refused.refusal.code, refused.refusal.reason
-        if was_intended:
+        if is_unclear:
             reason = f"an earlier call is unclear and was not repeated: {reason}"
             async with self._desk.ctx.transaction() as session:
                 await self._on_outcome(session, EffectResult(EffectState.UNKNOWN, {"error": reason}))

@@ -37,7 +37,7 @@ from app.remediation.rules.recovery import AlertClause
 from app.remediation.rules.refusals import Finding, Subject
 from app.remediation.rules.substitution import references_in, type_of_value
 from app.remediation.rules.text import Path
-from app.remediation.rules.types import ValueType, literal_type, object_type, type_of
+from app.remediation.rules.types import ValueType, literal_type, type_of
 
 
 def references(subject: Subject) -> Iterator[Finding]:
@@ -186,7 +186,7 @@ def _literals(
 
 
 def _input(path: Path, declared: Input) -> Iterator[Finding]:
-    wanted = object_type({"value": input_type(declared)}).fields["value"]
+    wanted = input_type(declared)
     for field, values in (("default", [declared.default]), ("values", declared.values or [])):
         for value in values:
             if value is not None and not wanted.accepts(literal_type(value)):
