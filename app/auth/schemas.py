@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.auth.rules import Role
-from app.http.clock import Moment
+from app.http.moment import Moment
 
 
 class TokenRequest(BaseModel):

@@ -92,7 +92,9 @@ def main() -> None:
     )
     try:
         app()
-    except _foreseen() as error:
+    except Exception as error:
+        if not isinstance(error, _foreseen()):
+            raise
         from app.cli.transactions import fail, in_words
 
         sys.exit(fail(in_words(error), code=1).exit_code)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
-from pydantic import AfterValidator, AwareDatetime
 
 from app.core.clock import Clock
 
@@ -17,14 +16,3 @@ def _now(request: Request) -> datetime:
 
 
 Now = Annotated[datetime, Depends(_now)]
-
-
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is out of range in UTC") from None
-
-
-# A time that a caller writes: with its offset, for a time without one would mean another moment to each reader.
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from app.core.errors import Invalid
-from app.http.clock import Moment
+from app.http.moment import Moment
 from app.incidents.schemas import AlertState, IncidentState, PlainText, Severity
 from app.incidents.service import AlertFilter, IncidentFilter
 

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Response
 from app.auth.deps import Engineer, EngineerWrite, RoleTooLow, TenantTx, Viewer
 from app.auth.rules import Role
 from app.db.jobs.queue import enqueue
-from app.http.clock import Moment, Now
+from app.http.clock import Now
+from app.http.moment import Moment
 from app.http.pagination import CursorPage, InvalidCursor, PageParams
 from app.http.problem import problem_responses
 from app.incidents.schemas import PlainText

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.clock import Moment
+from app.http.moment import Moment
 from app.incidents.schemas import Severity
 
 

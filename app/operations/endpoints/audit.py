@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from app.audit import service
 from app.audit.schemas import AuditEntryView
 from app.auth.deps import Admin, TenantTx
-from app.http.clock import Moment
+from app.http.moment import Moment
 from app.http.pagination import CursorPage, InvalidCursor, PageParams
 from app.http.problem import problem_responses
 
