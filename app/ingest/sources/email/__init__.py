@@ -22,6 +22,7 @@ RFC822 = "message/rfc822"
 _URL = re.compile(r"https?://[^\s<>\"'`{}|\\^\[\]]{3,2000}")
 _URLS_MAX = 20
 _SHOWN_HEADERS = 100
+_SHOWN_CHARS = 1000
 # A Date as nearly every mailer writes it; the standard library's reader of any other takes ten times as long.
 _PLAIN_DATE = re.compile(
     r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)", re.ASCII
@@ -116,11 +117,15 @@ def _facts(headers: Headers, config: EmailConfig) -> dict[str, Any]:
         "importance": importance([said for name in _PRIORITIES if (said := headers.first(name))]) or None,
         "about": about(words, states={*over, *taken}),
         "headers": {
-            name: values.one_line(headers.text(name), limit=1000)
+            name: _short(headers.text(name))
             for name in list(headers.fields)[:_SHOWN_HEADERS]
             if name not in _RECIPIENTS
         },
     }
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _SHOWN_CHARS else values.one_line(line, limit=_SHOWN_CHARS)
 
 
 def _date(raw: str) -> str | None:
