@@ -56,8 +56,8 @@ SOURCE = AlertSource(
     content_types=(FORM,),
     document="https://www.standardwebhooks.com/",
     document_date="2026-11",
-    setup="Post JSON or a form to the address, signed with the secret as Standard Webhooks describes; try your own "
-    "payload with the preview before you save a mapping.",
+    setup="Post JSON or a form to the address, proved as the source's profile asks: signed with the secret as Standard "
+    "Webhooks describes, unless you chose another. Try your own payload with the preview before you save a mapping.",
     parse=parse,
     explain=mapper,
     example={"id": "test-1", "title": "A first alert", "status": "firing", "severity": "info"},
