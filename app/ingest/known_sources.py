@@ -22,6 +22,7 @@ from app.core.errors import TocsinError
 from app.core.ids import SourceId, TenantId
 from app.db.engine import Database
 from app.db.system import system_session
+from app.ingest.contract import AlertSource
 from app.ingest.remembered import Remembered
 from app.ingest.rules.requests import HeaderFilter, secret_context, shard_of
 from app.ingest.sources import all_sources
@@ -91,9 +92,6 @@ class KnownSources:
             return None
         kind = all_sources().get(row.kind)
         limits = profile.limits
-        window = row.replay_window_s
-        if window is None and kind is not None:
-            window = kind.replay_window_s
         return KnownSource(
             tenant_id=TenantId(row.tenant_id),
             source_id=SourceId(row.source_id),
@@ -104,8 +102,7 @@ class KnownSources:
             max_body_bytes=max(limits.max_body_bytes, (kind.max_body_bytes or 0) if kind is not None else 0),
             content_types=limits.content_types + (kind.content_types if kind is not None else ()),
             shard=shard_of(row.source_id, self._settings.shards),
-            # A signed time or id says it better than a sender's habits.
-            replay_window_s=window if profile.strength is not Strength.SIGNED_FRESH else None,
+            replay_window_s=_replay_window(row.replay_window_s, kind, profile),
             headers=HeaderFilter({*_credential_headers(profile), self._settings.client_cert_header.lower()}),
             id_headers=_id_headers(profile),
         )
@@ -149,6 +146,13 @@ class NobodysCaps:
 
     def _digest(self, public_id: str) -> bytes:
         return hmac.digest(self._key, public_id.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+
+def _replay_window(own: float | None, kind: AlertSource | None, profile: CompiledProfile) -> float | None:
+    """The source's own window or its kind's; none where a signed time or id says it better than a sender's habits."""
+    if profile.strength is Strength.SIGNED_FRESH or profile.profile.keys_replay_by_id:
+        return None
+    return own if own is not None or kind is None else kind.replay_window_s
 
 
 def _credential_headers(profile: CompiledProfile) -> set[str]:

@@ -128,6 +128,16 @@ async def test_one_id_for_two_bodies_stores_both_and_flags_the_second(
     assert [row["conflicts_with"] for row in stored] == [None, UUID(first["receipt_id"])]
 
 
+async def test_a_signed_id_is_remembered_as_long_as_its_profile_says_whatever_the_kind(
+    sender: Sender, resources: Resources, tenant_id: TenantId, clock: FakeClock
+) -> None:  # A20
+    source = await committed_source(resources, tenant_id, kind="alertmanager", profile="pagerduty")
+    body = b'{"version":"4","alerts":[],"event":{"id":"01DEN4HPBQAAAG05V5QQYBRZMF"}}'
+    first = (await sender.send(source, body)).json()
+    clock.advance(timedelta(days=3, seconds=-1))
+    assert (await sender.send(source, body)).json() == {**first, "duplicate": True}
+
+
 @pytest.mark.parametrize(
     ("changes", "window_s"),
     [
