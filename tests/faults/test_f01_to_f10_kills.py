@@ -84,15 +84,20 @@ async def test_two_relays_share_the_work_and_no_job_is_run_twice(scene: Scene) -
     assert await scene.ward.value("select sum(count)::int from alerts where tenant_id = $1") == 60
 
 
-@pytest.mark.fault("F07")
-@pytest.mark.parametrize("place", ["claim.before", "claim.after_commit"])
-async def test_a_worker_that_dies_before_its_handler_has_its_job_run_again(scene: Scene, place: str) -> None:
+async def lose_the_worker(scene: Scene, place: str) -> None:
+    """Kill the worker at a place while it takes in one alert, start another, and wait for the verdict."""
     await scene.arm("worker", f"{place}=kill@once")
     await scene.send(scene.alert())
     await scene.stack.died("worker")
     scene.stack.start("worker")
     await scene.let_leases_run_out()
     await scene.verdict()
+
+
+@pytest.mark.fault("F07")
+@pytest.mark.parametrize("place", ["claim.before", "claim.after_commit"])
+async def test_a_worker_that_dies_before_its_handler_has_its_job_run_again(scene: Scene, place: str) -> None:
+    await lose_the_worker(scene, place)
     counted = 1 if place == "claim.before" else 2
     drain = "select max(attempt)::int from jobs where tenant_id = $1 and kind = 'ingest.drain_intake'"
     assert await scene.ward.value(drain) == counted, "the attempt is counted with the claim"
@@ -128,12 +133,7 @@ async def test_a_worker_that_dies_around_an_effect_never_repeats_it_blindly(
 @pytest.mark.fault("F09")
 @pytest.mark.parametrize("place", ["finish.before_commit", "finish.after_commit"])
 async def test_a_worker_that_dies_with_its_locks_frees_them_and_is_fenced_off(scene: Scene, place: str) -> None:
-    await scene.arm("worker", f"{place}=kill@once")
-    await scene.send(scene.alert())
-    await scene.stack.died("worker")
-    scene.stack.start("worker")
-    await scene.let_leases_run_out()
-    await scene.verdict()
+    await lose_the_worker(scene, place)
     drain = "select max(lease_epoch)::int from jobs where tenant_id = $1 and kind = 'ingest.drain_intake'"
     assert await scene.ward.value(drain) == (2 if place == "finish.before_commit" else 1)
 

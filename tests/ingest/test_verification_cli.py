@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from app.cli.sources import app
 from app.core.ids import TenantId
 from app.core.resources import Resources
-from app.settings import Settings
 from tests.factories.ingest import Sender, committed_source
+from tests.fixtures.commands import run_command
 from tests.fixtures.wait import wait_until
 from tests.ingest.test_verification import document
 from tests.net.signing.senders import TEXT, hex_mac
 
-
-@pytest.fixture
-def environment(settings: Settings, tenant_id: TenantId, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process's settings as its environment has them."""
-    for name, value in {
-        "TOCSIN_DATABASE__APP_URL": settings.database.app_url.get_secret_value(),
-        "TOCSIN_DATABASE__SYSTEM_URL": settings.database.system_url.get_secret_value(),
-        "TOCSIN_SECURITY__ENCRYPTION_KEYS": settings.security.encryption_keys[0].get_secret_value(),
-        "TOCSIN_TENANT": str(tenant_id),
-        "COLUMNS": "300",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
-async def run(*words: str, **environment: str) -> tuple[int, str]:
-    # On a thread: a command runs its own event loop.
-    result = await asyncio.to_thread(CliRunner().invoke, app, list(words), env=environment)
-    return result.exit_code, result.output
+run = partial(run_command, app)
 
 
 async def test_profiles_are_found_and_shown() -> None:

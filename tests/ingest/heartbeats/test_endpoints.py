@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
 from app.auth.rules import Role
 from app.cli.heartbeats import app
@@ -16,8 +15,8 @@ from app.core.ids import TenantId
 from app.core.resources import Resources
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
-from app.settings import Settings
 from tests.factories.ingest import committed_source
+from tests.fixtures.commands import run_command
 
 Tokens = dict[Role, str]
 
@@ -81,19 +80,11 @@ async def test_what_makes_no_sense_is_refused(
     assert answer.json()["code"] == code
 
 
-async def run(*words: str) -> tuple[int, str]:
-    # On a thread: a command runs its own event loop.
-    result = await asyncio.to_thread(CliRunner().invoke, app, list(words))
-    return result.exit_code, result.output
+run = partial(run_command, app)
 
 
-async def test_the_command_line_does_the_same(
-    settings: Settings, resources: Resources, tenant_id: TenantId, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOCSIN_DATABASE__APP_URL", settings.database.app_url.get_secret_value())
-    monkeypatch.setenv("TOCSIN_DATABASE__SYSTEM_URL", settings.database.system_url.get_secret_value())
-    monkeypatch.setenv("TOCSIN_TENANT", str(tenant_id))
-    monkeypatch.setenv("COLUMNS", "300")
+@pytest.mark.usefixtures("environment")
+async def test_the_command_line_does_the_same(resources: Resources, tenant_id: TenantId) -> None:
     source = await committed_source(resources, tenant_id)
     code, shown = await run("create", str(source.source.id), "nightly", "--every-s", "60")
     assert code == 0, shown
