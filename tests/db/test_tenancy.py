@@ -14,8 +14,10 @@ from app.db.jobs.queue import enqueue
 from app.db.system import system_session
 from app.db.tenancy import DatabaseUnavailable, NotCommitted, tenant_session
 from tests.fixtures.database import PostgresServer
+from tests.fixtures.wait import wait_until
 from tests.jobs.conftest import Note
 
+SLEEPING = "select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
 CURRENT = text("select current_setting('app.current_tenant_id', true)")
 
 
@@ -92,7 +94,8 @@ async def test_a_cancelled_request_leaves_the_only_connection_clean(
             await session.execute(text("select pg_sleep(30)"))
 
     task = asyncio.create_task(slow())
-    await asyncio.sleep(0.1)
+    async with postgres.superuser(database_name) as watcher:
+        await wait_until(lambda: watcher.fetchval(SLEEPING), what="the statement is under way")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -113,7 +113,6 @@ async def test_a_broker_that_is_down_costs_no_job(bench: Bench, clock: FakeClock
     await make_relay(bench, Down()).tick()
     assert (await bench.row())["state"] == "published"
     async with system_session(bench.database, reason="test") as session:
-        await session.execute(text("select pg_sleep(0.01)"))
         waiting = await session.execute(
             text("select id from tocsin_private.poll_published(array['maintenance'], interval '0 s', 10)")
         )
