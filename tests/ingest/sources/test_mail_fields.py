@@ -15,6 +15,8 @@ from app.ingest.rules import values
 from app.ingest.sources.email.encoded_words import read_words
 from app.ingest.sources.email.headers import VALUE_MAX, Headers, decoded
 
+# What the library's own readers raise on odd input; then there is nothing to compare with.
+ODD = (MessageError, ValueError, TypeError, AttributeError, IndexError, KeyError)
 WORDS = st.text("abzABZ019_-'. <>@\"(),;=", max_size=12)
 SPOKEN = st.text("aZ0 _-'.,:;()ßé東€", min_size=1, max_size=30)
 
@@ -64,7 +66,7 @@ def test_a_mailbox_is_what_the_standard_library_reads(raw: str) -> None:
         read = default.header_factory("from", raw)
         assert isinstance(read, AddressHeader)
         expected = [(one.addr_spec.lower(), one.display_name) for one in read.addresses]
-    except (MessageError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+    except ODD:
         expected = []
     if expected:
         address, name = Headers({"from": [raw]}).mailbox("from")
@@ -74,21 +76,21 @@ def test_a_mailbox_is_what_the_standard_library_reads(raw: str) -> None:
 @given(raw=TYPES)
 def test_a_content_type_is_what_the_standard_library_reads(raw: str) -> None:
     raw = raw.strip()
-    read = default.header_factory("content-type", raw)
-    assert isinstance(read, ContentTypeHeader)
-    media, parameters = Headers({"content-type": [raw]}).content_type()
+    try:
+        read = default.header_factory("content-type", raw)
+        assert isinstance(read, ContentTypeHeader)
+        expected = (read.content_type.lower(), {name.lower(): text for name, text in read.params.items()})
+    except ODD:
+        return
     if raw:
-        assert (media, parameters) == (
-            read.content_type.lower(),
-            {name.lower(): text for name, text in read.params.items()},
-        )
+        assert Headers({"content-type": [raw]}).content_type() == expected
 
 
 @given(raw=TEXTS)
 def test_a_text_is_what_the_standard_library_reads(raw: str) -> None:
     try:
         expected = str(default.header_factory("subject", raw))
-    except (MessageError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+    except ODD:
         return
     assert decoded(raw) == values.one_line(expected, limit=VALUE_MAX)
 
