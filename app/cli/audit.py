@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from app.audit.service import VerifyReport
+if TYPE_CHECKING:
+    from app.audit.service import VerifyReport
+
 
 app = typer.Typer(help="Check the audit trail.", no_args_is_help=True, add_completion=False)
 

@@ -11,8 +11,10 @@ from rich.console import Console
 
 from app.cli.jobs import ACTOR, Tenant, in_tenant
 from app.cli.tables import listing, show_table
-from app.db.tenancy import TenantSession
-from app.incidents.schemas import Severity
+from app.incidents.rules.states import Severity
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 if TYPE_CHECKING:
     from app.ingest.checks.schemas import CheckCreate

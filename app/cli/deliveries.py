@@ -16,7 +16,9 @@ from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.receipts import resolve
 from app.cli.tables import listing, show_table
 from app.cli.transactions import Begin, fail, run_in_tenant, safe
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 if TYPE_CHECKING:
     from app.ingest.replays.schemas import ReplayView

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -11,8 +11,10 @@ import typer
 from app.cli.first_steps import public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant
 from app.cli.tables import listing, show_table
-from app.db.tenancy import TenantSession
-from app.incidents.schemas import Severity
+from app.incidents.rules.states import Severity
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 app = typer.Typer(
     help="Expect to hear of something; a missed beat opens an alert.", no_args_is_help=True, add_completion=False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -12,9 +12,11 @@ from rich.markup import escape
 from app.cli.jobs import Tenant, in_tenant
 from app.cli.tables import listing, show_table
 from app.cli.transactions import fail, safe
-from app.db.tenancy import TenantSession
 from app.incidents.rules.states import OPEN_STATES, IncidentState, Severity
-from app.incidents.schemas import AlertView, IncidentView, TimelineEntryView
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
+    from app.incidents.schemas import AlertView, IncidentView, TimelineEntryView
 
 app = typer.Typer(help="List incidents and read the history of one.", no_args_is_help=True, add_completion=False)
 

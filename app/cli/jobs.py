@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -15,7 +15,9 @@ from app.cli.tables import listing, show_table
 from app.cli.transactions import fail, in_words
 from app.core.actor import Actor, ActorKind
 from app.core.jobs import JobState, Queue
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 app = typer.Typer(
     help="List, inspect, retry and discard jobs; pause and resume processing.",

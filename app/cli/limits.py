@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from app.db.tenancy import TenantSession
 
 app = typer.Typer(help="Show and set what tenants and sources may send.", no_args_is_help=True, add_completion=False)
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound="BaseModel")
 Source = Annotated[UUID | None, typer.Option("--source", help="A source's id; without it, the whole tenant.")]
 _DEFAULT = "Left out: the default."
 

@@ -17,7 +17,9 @@ from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.profile_files import given_profile, read_document
 from app.cli.tables import listing, show_table
 from app.cli.transactions import fail, safe
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 if TYPE_CHECKING:
     from app.ingest.verification.schemas import PreviewVerification, VerificationPreview

@@ -12,7 +12,9 @@ from app.cli.first_steps import keyring, public_url, show_address
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.profile_files import GivenSecret
 from app.cli.tables import listing, show_table
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 if TYPE_CHECKING:
     from app.ingest.service import CreatedSource

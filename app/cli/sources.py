@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -18,7 +18,9 @@ from app.cli.source_secrets import rotate_secret, show_secret
 from app.cli.tables import listing, show_table
 from app.cli.transactions import safe
 from app.cli.trials import set_settings, try_candidate
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 app = typer.Typer(
     help="Connect senders, rotate their secrets, and try settings on the past.\n\nBegin with: tocsin sources add",

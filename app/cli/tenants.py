@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
 from app.cli.jobs import ACTOR, in_tenant, now
 from app.cli.tables import listing, show_table
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
 
 app = typer.Typer(help="Make, list, isolate and restore tenants.", no_args_is_help=True, add_completion=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import typer
@@ -13,8 +13,10 @@ import typer
 from app.auth.rules import Role
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.tables import listing, show_table
-from app.db.system import SystemSession
-from app.db.tenancy import TenantSession
+
+if TYPE_CHECKING:
+    from app.db.system import SystemSession
+    from app.db.tenancy import TenantSession
 
 T = TypeVar("T")
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import typer
 
-from app.db.tenancy import TenantSession
 from app.observability.scrubbing import escape_unsafe
 
+if TYPE_CHECKING:
+    from app.db.tenancy import TenantSession
+
 T = TypeVar("T")
-Begin = Callable[[], AbstractAsyncContextManager[TenantSession]]
+Begin = Callable[[], AbstractAsyncContextManager["TenantSession"]]
 """Opens a transaction of the tenant."""
 
 

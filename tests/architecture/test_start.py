@@ -10,6 +10,7 @@ import pytest
 from app.db.migrate import ROOT
 
 WEB = {"fastapi", "starlette", "uvicorn"}
+STORES = {"sqlalchemy", "asyncpg", "redis"}
 RECEIVER = {"opentelemetry.exporter"}
 
 
@@ -20,9 +21,11 @@ RECEIVER = {"opentelemetry.exporter"}
         ("import workers.relay_main", WEB | RECEIVER | {"httpx", "app.ingest", "app.remediation"}),
         ("import app.smtp.__main__", WEB | RECEIVER | {"celery", "httpx", "app.remediation"}),
         ("import app.main, app.api; app.api.create_api(None, interactive=False)", RECEIVER | {"celery", "alembic"}),
-        ("import sys; sys.argv = ['tocsin', '--help']; import app.cli", WEB | {"sqlalchemy", "pydantic", "asyncpg"}),
+        ("import sys; sys.argv = ['tocsin', '--help']; import app.cli", WEB | STORES),
+        ("import sys; sys.argv = ['tocsin', 'jobs', '--help']; import app.cli", WEB | STORES),
+        ("import sys; sys.argv = ['tocsin', 'sources', 'add', '--help']; import app.cli", WEB | STORES),
     ],
-    ids=["worker", "relay", "smtp", "api", "command line"],
+    ids=["worker", "relay", "smtp", "api", "tocsin", "tocsin jobs", "tocsin sources add"],
 )
 def test_a_process_imports_what_it_uses(start: str, spared: set[str]) -> None:
     script = (
