@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -89,15 +90,7 @@ async def list_timeline(
     response_model=IncidentView,
 )
 async def acknowledge_incident(write: ResponderWrite, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
-    return await write.answer(
-        lambda: service.acknowledge_incident(
-            write.session,
-            incident_id=IncidentId(incident_id),
-            actor=write.actor,
-            reason=_reason(body),
-            now=write.now,
-        )
-    )
+    return await _step(write, service.acknowledge_incident, incident_id, body)
 
 
 @router.post(
@@ -107,15 +100,7 @@ async def acknowledge_incident(write: ResponderWrite, incident_id: UUID, body: R
     response_model=IncidentView,
 )
 async def resolve_incident(write: ResponderWrite, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
-    return await write.answer(
-        lambda: service.resolve_incident(
-            write.session,
-            incident_id=IncidentId(incident_id),
-            actor=write.actor,
-            reason=_reason(body),
-            now=write.now,
-        )
-    )
+    return await _step(write, service.resolve_incident, incident_id, body)
 
 
 @router.post(
@@ -125,15 +110,7 @@ async def resolve_incident(write: ResponderWrite, incident_id: UUID, body: Reaso
     response_model=IncidentView,
 )
 async def reopen_incident(write: ResponderWrite, incident_id: UUID, body: ReasonRequest | None = None) -> Response:
-    return await write.answer(
-        lambda: service.reopen_incident(
-            write.session,
-            incident_id=IncidentId(incident_id),
-            actor=write.actor,
-            reason=_reason(body),
-            now=write.now,
-        )
-    )
+    return await _step(write, service.reopen_incident, incident_id, body)
 
 
 @router.post(
@@ -189,5 +166,18 @@ async def get_alert(principal: Viewer, session: TenantTx, alert_id: UUID) -> Ale
     return await service.get_alert(session, alert_id=AlertId(alert_id))
 
 
-def _reason(body: ReasonRequest | None) -> str:
-    return body.reason if body else ""
+async def _step(
+    write: ResponderWrite,
+    take: Callable[..., Awaitable[IncidentView]],
+    incident_id: UUID,
+    body: ReasonRequest | None,
+) -> Response:
+    return await write.answer(
+        lambda: take(
+            write.session,
+            incident_id=IncidentId(incident_id),
+            actor=write.actor,
+            reason=body.reason if body else "",
+            now=write.now,
+        )
+    )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.enhancement.rules.redaction import PLACEHOLDER, Redactor
 from app.core.redaction import SECRET, remove_secrets
+from app.enhancement.rules.redaction import PLACEHOLDER, Redactor
 
 _B64 = "Zm9vYmFyQmF6MTIzNDU2Nzg5MEFCQ0RFRkdISg"
 # (text, the part that must be gone). Every value is made up for this file and parted where a scanner would bite.
