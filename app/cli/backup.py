@@ -198,7 +198,8 @@ def _progress() -> Iterator[Say]:
 
 def _places(chosen: Path | None) -> list[Path]:
     """This will return where to look for PostgreSQL's programs: the embedded server brings its own."""
-    from app.embedded.postgres import EmbeddedServerFailed, packaged_binaries
+    from app.embedded.postgres import packaged_binaries
+    from app.embedded.server import EmbeddedServerFailed
 
     if chosen is not None:
         return [chosen]

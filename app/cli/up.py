@@ -15,8 +15,8 @@ from app.cli import environment
 from app.embedded.demo import Demo
 from app.embedded.folder import DEFAULT, DataFolder, FolderInUse
 from app.embedded.narration import ConsoleNarrator, show_summary
-from app.embedded.postgres import EmbeddedServerFailed
 from app.embedded.seed import DemoState, SeedFailed, ensure_contents, ensure_tenant
+from app.embedded.server import EmbeddedServerFailed
 from app.embedded.stack import Ports, Stack, StackNotReady
 
 app = typer.Typer(add_completion=False)

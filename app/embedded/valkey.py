@@ -6,16 +6,15 @@ Nothing in it needs to survive: jobs are rows, and a flushed broker is filled ag
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from app.embedded.postgres import EmbeddedServerFailed, package_folder
+from app.embedded.server import EmbeddedServer, EmbeddedServerFailed, package_folder
 
 START_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 5.0
 
 
 def packaged_binary() -> Path:
@@ -33,8 +32,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class EmbeddedValkey:
-    """One Valkey child process.
+class EmbeddedValkey(EmbeddedServer):
+    """One Valkey server.
 
     Args:
         folder: The stack's data folder; the log goes there.
@@ -42,21 +41,16 @@ class EmbeddedValkey:
         password: Password clients must give; a fresh one by default.
     """
 
+    title = "Valkey"
+
     def __init__(self, folder: Path, *, port: int | None = None, password: str | None = None) -> None:
-        self.folder = folder.resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder)
         self.port = port or free_port()
         self.password = password or secrets.token_urlsafe(24)
-        self.log_path = self.folder / "valkey.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
         """This will start the server and block until it answers.
@@ -78,31 +72,11 @@ class EmbeddedValkey:
             raise EmbeddedServerFailed("no pipe to the server")
         self._process.stdin.write(self._configuration().encode())
         self._process.stdin.close()
-        self._wait_ready()
+        self._wait_until(self._answers, timeout_s=START_TIMEOUT_S)
 
     def stop(self) -> None:
         """This will stop the server."""
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        self._end(signal.SIGTERM, signal.SIGKILL, timeout_s=STOP_TIMEOUT_S)
 
     def _configuration(self) -> str:
         lines = {
@@ -117,16 +91,10 @@ class EmbeddedValkey:
         }
         return "".join(f"{name} {value}\n" for name, value in lines.items())
 
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and self.is_running():
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
-                    link.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
-                    if b"+OK" in link.recv(64):
-                        return
-            except OSError:
-                time.sleep(0.03)
-        tail = self.log_path.read_text(errors="replace")[-2000:]
-        self.stop()
-        raise EmbeddedServerFailed(f"Valkey did not start; the end of {self.log_path}:\n{tail}")
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
+                link.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                return b"+OK" in link.recv(64)
+        except OSError:
+            return False
