@@ -6,9 +6,11 @@ token can live that much longer elsewhere; the cache is bounded and holds hashes
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -37,6 +39,9 @@ from app.tenants.service import TenantIsolated
 
 CACHE_TTL_S = 5.0
 CACHE_SIZE = 4096
+STRANGERS_AT_ONCE = 2
+"""Look-ups of tokens that were never seen: below the system role's connections, so that a flood of invented ones leaves some
+to tokens that were, and to the intake."""
 
 # Declared for the OpenAPI document; the header itself is parsed below, more strictly than the framework does.
 _bearer = HTTPBearer(auto_error=False, description="A token made with `tocsin token create` or POST /v1/tokens.")
@@ -113,6 +118,7 @@ class TokenLookup:
         # Apart, so that a flood of invented tokens cannot push the real ones out.
         self._known: _Memory = OrderedDict()
         self._strangers: _Memory = OrderedDict()
+        self._strangers_slots = asyncio.Semaphore(STRANGERS_AT_ONCE)
 
     async def find(self, token: str) -> Found:
         """This will return what the token stands for, or None; expiry is the caller's to judge."""
@@ -120,15 +126,17 @@ class TokenLookup:
         remembered = self._known.get(token_hash) or self._strangers.get(token_hash)
         if remembered is not None and self._ticks() - remembered[0] < CACHE_TTL_S:
             return remembered[1]
-        asked_at = self._ticks()
-        async with system_session(self._database, reason="auth.find_token") as session:
-            found: Found
-            if token.startswith(f"{OPERATOR_PREFIX}_"):
-                found = await repository.find_operator(session, token_hash=token_hash)
-            else:
-                found = await repository.find_token(session, token_hash=token_hash)
+        async with nullcontext() if token_hash in self._known else self._strangers_slots:
+            asked_at = self._ticks()
+            found = await self._look(token, token_hash)
         self._remember(token_hash, asked_at, found)
         return found
+
+    async def _look(self, token: str, token_hash: bytes) -> Found:
+        async with system_session(self._database, reason="auth.find_token") as session:
+            if token.startswith(f"{OPERATOR_PREFIX}_"):
+                return await repository.find_operator(session, token_hash=token_hash)
+            return await repository.find_token(session, token_hash=token_hash)
 
     def _remember(self, token_hash: bytes, asked_at: float, found: Found) -> None:
         for memory in (self._known, self._strangers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.auth.deps import CACHE_TTL_S, TokenLookup
+from app.auth.deps import CACHE_TTL_S, STRANGERS_AT_ONCE, TokenLookup
 from app.auth.rules import Role, generate_token
 from app.auth.service import create_operator_token, create_token, pepper_of, revoke_token
 from app.core.actor import Actor
@@ -216,3 +217,25 @@ async def test_operators_and_tenants_doors_are_apart(
         assert await door.status(operator, path) == 401
     clock.advance(timedelta(seconds=1))
     assert await door.status(operator, "/v1/admin/tenants") == 401
+
+
+async def test_invented_tokens_hold_up_no_token_that_was_seen(
+    door: Door, admin: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await door.status(admin.text) == 200
+    door.ticks.seconds += CACHE_TTL_S
+    look, release, looking = door.lookup._look, asyncio.Event(), 0
+
+    async def slowly(token: str, token_hash: bytes) -> object:
+        nonlocal looking
+        looking += 1
+        if token != admin.text:
+            await release.wait()
+        return await look(token, token_hash)
+
+    monkeypatch.setattr(door.lookup, "_look", slowly)
+    flood = [asyncio.create_task(door.status(generate_token())) for _ in range(10)]
+    assert await door.status(admin.text) == 200, "it is asked again, and does not wait behind strangers"
+    assert looking == STRANGERS_AT_ONCE + 1
+    release.set()
+    assert await asyncio.gather(*flood) == [401] * 10
