@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -22,13 +22,18 @@ def health(
     try:
         answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10)
         body = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        typer.secho(f"{url} does not answer ({type(error).__name__}). Is Tocsin running there?", fg="red", err=True)
+        checks, status = body["checks"], body["status"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        typer.secho(
+            f"{url} does not answer as Tocsin does ({type(error).__name__}). Is it running there? --url says where else.",
+            fg="red",
+            err=True,
+        )
         raise typer.Exit(1) from None
     table = Table("part", "status", "ms", "details")
-    for name, check in body["checks"].items():
+    for name, check in checks.items():
         details = ", ".join(f"{key}: {value}" for key, value in check.items() if key not in ("status", "duration_ms"))
         table.add_row(name, check["status"], str(check["duration_ms"]), details)
     Console().print(table)
-    if body["status"] != "healthy":
+    if status != "healthy":
         raise typer.Exit(1)
