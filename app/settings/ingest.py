@@ -120,7 +120,9 @@ class IngestSettings(BaseModel):
         description="Seconds after a heartbeat's deadline from which on a look at it counts as our own outage: its sender "
         "gets another turn, as beats could not be taken meanwhile.",
     )
-    checks_max: int = Field(50, ge=0, description="Checks that one tenant may have: addresses that Tocsin asks by itself.")
+    checks_max: int = Field(
+        50, ge=0, description="Checks that one tenant may have: addresses that Tocsin asks by itself."
+    )
     refusal_flush_s: float = Field(
         5.0, ge=0, description="Seconds between two write-downs of refused requests, whatever their number."
     )
