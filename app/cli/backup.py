@@ -148,8 +148,9 @@ def restore(
 ) -> None:
     """Restore a backup into an empty database and prove that everything is there.
 
-    In one transaction: afterwards the database holds the backup, or what it held before. Then rows are counted by tenant,
-    owners, grants and policies are compared, and every audit trail is walked; exits 1 when anything differs.
+    In one transaction: afterwards the database holds the backup, or what it held before.
+    Then rows are counted by tenant, owners, grants and policies are compared, and every audit trail is walked.
+    Exits 1 when anything differs.
     """
     from app.operations.backup.restoring import restore as run
 
