@@ -7,14 +7,20 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import pytest
 
 from app.db.migrate import ROOT
+from app.embedded.demo import Demo, StepNotSeen
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import free_port
 from tests.fixtures.wait import wait_until
+
+if TYPE_CHECKING:
+    from app.embedded.seed import DemoState
+    from app.embedded.stack import Stack
 
 STEPS = 14
 
@@ -34,6 +40,38 @@ async def start(folder: Path, command: str, log: Path) -> asyncio.subprocess.Pro
             stderr=output,
             start_new_session=True,
         )
+
+
+class Told:
+    """A narrator that remembers what was not seen."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def began(self, title: str) -> None: ...
+
+    def saw(self, title: str, detail: str, seconds: float) -> None: ...
+
+    def missed(self, title: str, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@pytest.mark.timeout(30)
+async def test_a_run_that_ended_otherwise_is_told_with_its_reason_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+    demo = Demo(cast("Stack", None), cast("DemoState", None), told)
+    demo.facts.ids["alert_incident"] = "1"
+    ended = {"id": "r", "state": "ended", "outcome": "refused", "reason": "3 of 3 acts on demo-service used this hour"}
+
+    async def get(path: str, **_params: str) -> dict[str, Any]:
+        return {"items": [{"id": "r"}]} if path == "/v1/runs" else ended
+
+    monkeypatch.setattr(demo, "_get", get)
+    with pytest.raises(StepNotSeen):
+        await demo._step("A rule started the runbook", demo._run_recovered)
+    assert told.reasons == ["the run is ended, outcome refused: 3 of 3 acts on demo-service used this hour"]
 
 
 @pytest.mark.timeout(240)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from datetime import timedelta
 from uuid import uuid4
@@ -92,6 +93,23 @@ async def test_what_cannot_work_is_refused(
 ) -> None:
     answer = await create(api, tokens, **changes)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_of_sources_that_take_one_name_at_once_one_gets_it_and_no_other_is_renamed_to_it(
+    api: httpx.AsyncClient, tokens: Tokens
+) -> None:
+    answers = await asyncio.gather(*(create(api, tokens, name="wanted") for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"source.name_taken"}
+    others = [(await create(api, tokens, name=f"other {n}")).json()["source"]["id"] for n in range(3)]
+
+    async def rename(source_id: str, name: str) -> int:
+        answer = await api.patch(f"/v1/sources/{source_id}", json={"name": name}, headers=auth(tokens))
+        assert answer.status_code == 200 or answer.json()["code"] == "source.name_taken"
+        return answer.status_code
+
+    assert await rename(others[0], "wanted") == 409
+    assert sorted(await asyncio.gather(*(rename(one, "new") for one in others))) == [200, 409, 409]
 
 
 async def test_a_name_is_used_once_until_its_source_is_deleted(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.ingest.checks.models import CheckRow
 from app.ingest.models import SourceRow
@@ -56,6 +57,4 @@ async def list_checks(
     statement = select(CheckRow).where(CheckRow.tenant_id == session.tenant_id)
     if source_id is not None:
         statement = statement.where(CheckRow.source_id == source_id)
-    if before is not None:
-        statement = statement.where(CheckRow.id < before)
-    return (await session.execute(statement.order_by(CheckRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, CheckRow.id, before=before, limit=limit))).all()

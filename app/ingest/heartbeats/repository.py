@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select, text
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.ingest.heartbeats.models import HeartbeatRow
 from app.ingest.models import SourceRow
@@ -112,7 +113,5 @@ async def list_heartbeats(
     statement = _with_source(session)
     if source_id is not None:
         statement = statement.where(HeartbeatRow.source_id == source_id)
-    if before is not None:
-        statement = statement.where(HeartbeatRow.id < before)
-    found = await session.execute(statement.order_by(HeartbeatRow.id.desc()).limit(limit))
+    found = await session.execute(newest_first(statement, HeartbeatRow.id, before=before, limit=limit))
     return [(*row,) for row in found]

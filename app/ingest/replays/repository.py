@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, any_, delete, func, literal, select, text
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.ingest.models import DeliveryRow
 from app.ingest.replays.models import ReplayRow
@@ -33,9 +34,7 @@ async def find_running(session: TenantSession) -> UUID | None:
 async def list_replays(session: TenantSession, *, before: UUID | None, limit: int) -> Sequence[ReplayRow]:
     """This will return replays, newest first."""
     query = select(ReplayRow).where(ReplayRow.tenant_id == session.tenant_id)
-    if before is not None:
-        query = query.where(ReplayRow.id < before)
-    return (await session.scalars(query.order_by(ReplayRow.id.desc()).limit(limit))).all()
+    return (await session.scalars(newest_first(query, ReplayRow.id, before=before, limit=limit))).all()
 
 
 async def forget_old(session: TenantSession, *, keep: int) -> None:

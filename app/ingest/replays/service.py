@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
-
 from app.audit.service import record
 from app.core.actor import Actor
 from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.ingest.replays import repository
 from app.ingest.replays.models import ReplayRow
@@ -95,12 +94,8 @@ async def start_replay(session: TenantSession, *, request: ReplayRequest, actor:
         created_at=now,
         updated_at=now,
     )
-    try:
-        async with session.begin_nested():
-            session.add(row)
-            await session.flush()
-    except IntegrityError as error:  # somebody else began one between the look and the insert
-        raise ReplayRunning("a replay was started a moment ago") from error
+    async with refused_by(session, "uq_replays_running", ReplayRunning("a replay was started a moment ago")):
+        session.add(row)
     detail = {**row.wanted, "most": row.most}
     await record(session, actor=actor, action="replay.started", subject=f"replay:{row.id}", detail=detail, now=now)
     return _view(row)

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import ARRAY, Select, Uuid, any_, literal, select, text, update
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.ingest.models import CAME_TO_NOTHING, DeliveryRow, ReplayKeyRow
 from app.ingest.rules.moments import id_at
@@ -225,10 +226,8 @@ async def list_deliveries(
     session: TenantSession, *, wanted: DeliveryFilter, before: UUID | None, limit: int
 ) -> Sequence[DeliveryRow]:
     """This will return deliveries, newest first."""
-    statement = matching(session, wanted)
-    if before is not None:
-        statement = statement.where(DeliveryRow.id < before)
-    return (await session.scalars(statement.order_by(DeliveryRow.id.desc()).limit(limit))).all()
+    query = newest_first(matching(session, wanted), DeliveryRow.id, before=before, limit=limit)
+    return (await session.scalars(query)).all()
 
 
 # By the key that knows a retry, which begins with the sender's id where the profile says that the id identifies; and, as

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, update
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.ingest.models import SourceRefusalRow, SourceRow, SourceSecretRow
 
@@ -20,13 +21,6 @@ async def find_source(session: TenantSession, *, source_id: UUID, lock: bool = F
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-async def find_source_named(session: TenantSession, *, name: str) -> SourceRow | None:
-    statement = select(SourceRow).where(
-        SourceRow.tenant_id == session.tenant_id, SourceRow.name == name, SourceRow.state != "deleted"
-    )
-    return (await session.execute(statement)).scalar_one_or_none()
-
-
 async def list_sources(
     session: TenantSession, *, kind: str | None, before: UUID | None, limit: int
 ) -> Sequence[SourceRow]:
@@ -34,9 +28,7 @@ async def list_sources(
     statement = select(SourceRow).where(SourceRow.tenant_id == session.tenant_id, SourceRow.state != "deleted")
     if kind is not None:
         statement = statement.where(SourceRow.kind == kind)
-    if before is not None:
-        statement = statement.where(SourceRow.id < before)
-    return (await session.execute(statement.order_by(SourceRow.id.desc()).limit(limit))).scalars().all()
+    return (await session.scalars(newest_first(statement, SourceRow.id, before=before, limit=limit))).all()
 
 
 async def list_secrets(session: TenantSession, *, source_id: UUID) -> Sequence[SourceSecretRow]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from app.core.errors import Conflict
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.ingest.contract import SenderKey
 from app.ingest.models import SourceRow, SourceSecretRow
@@ -126,12 +125,8 @@ async def add_secret(
         created_at=now,
         lookup=keyring.lookup(text) if key is not None else None,
     )
-    try:
-        async with session.begin_nested():
-            session.add(row_of_secret)
-            await session.flush()
-    except IntegrityError as error:
-        raise SourceKeyTaken("the key finds another source already") from error
+    async with refused_by(session, "uq_source_secrets_lookup", SourceKeyTaken("the key finds another source already")):
+        session.add(row_of_secret)
     return MadeSecret(row_of_secret.id, text if profile.hands_out_secret else None)
 
 

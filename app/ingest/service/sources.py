@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.exc import IntegrityError
 
 from app.audit.service import record
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import Severity
 from app.ingest.faults import first_fault
@@ -96,7 +97,8 @@ async def create_source(
         created_at=now,
         updated_at=now,
     )
-    await _insert(session, row)
+    async with _named(session, name):
+        session.add(row)
     await chosen.keep(session, row, now)
     made = await add_secret(session, row, chosen.compiled, keyring, secret, now)
     await _record(session, row, "created", {"kind": row.kind, "name": name, **chosen.facts()}, actor, now)
@@ -114,14 +116,13 @@ async def update_source(
         SourceNameTaken: The name is in use.
     """
     row = await get_source(session, source_id=source_id, lock=True)
-    if "name" in changes and changes["name"] != row.name:
-        await _check_name(session, name=changes["name"])
     if changes.get("state") == SourceState.DELETED:
         raise SourceConfigInvalid("delete a source with DELETE")
-    for name, value in changes.items():
-        setattr(row, name, _to_column(row, name, value))
-    row.updated_at = now
-    await session.flush()
+    new = {name: _to_column(row, name, value) for name, value in changes.items()}
+    async with _named(session, new.get("name", row.name)):
+        for name, value in new.items():
+            setattr(row, name, value)
+        row.updated_at = now
     await _record(session, row, "changed", {"changed": sorted(changes), "name": row.name}, actor, now)
     return view(row)
 
@@ -183,19 +184,9 @@ async def _record(
     await record(session, actor=actor, action=f"source.{what}", subject=f"source:{row.id}", detail=detail, now=now)
 
 
-async def _insert(session: TenantSession, row: SourceRow) -> None:
-    await _check_name(session, name=row.name)
-    try:
-        async with session.begin_nested():
-            session.add(row)
-            await session.flush()
-    except IntegrityError as error:  # somebody else took the name between the look and the insert
-        raise SourceNameTaken(f"there is a source named {row.name!r}") from error
-
-
-async def _check_name(session: TenantSession, *, name: str) -> None:
-    if await repository.find_source_named(session, name=name) is not None:
-        raise SourceNameTaken(f"there is a source named {name!r}")
+def _named(session: TenantSession, name: str) -> AbstractAsyncContextManager[None]:
+    """Leave it to the constraint who gets the name."""
+    return refused_by(session, "uq_sources_tenant_id_name", SourceNameTaken(f"there is a source named {name!r}"))
 
 
 def _new_public_id() -> str:

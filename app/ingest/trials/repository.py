@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, text
 
+from app.db.paging import newest_first
 from app.db.tenancy import TenantSession
 from app.ingest.trials.models import TrialRow
 
@@ -61,9 +62,7 @@ async def list_trials(
 ) -> Sequence[TrialRow]:
     """This will return the source's trials, newest first."""
     query = select(TrialRow).where(TrialRow.tenant_id == session.tenant_id, TrialRow.source_id == source_id)
-    if before is not None:
-        query = query.where(TrialRow.id < before)
-    return (await session.scalars(query.order_by(TrialRow.id.desc()).limit(limit))).all()
+    return (await session.scalars(newest_first(query, TrialRow.id, before=before, limit=limit))).all()
 
 
 async def forget_old(session: TenantSession, *, source_id: UUID, keep: int) -> None:
