@@ -80,7 +80,9 @@ def show(
             found = await service.get_incident(session, incident_id=IncidentId(_id(incident)))
         wanted = service.AlertFilter(incident_id=found.id)
         alerts = await service.list_alerts(session, wanted=wanted, before=None, limit=_SHOWN)
-        timeline = await service.list_timeline(session, incident_id=IncidentId(found.id), after=None, limit=_SHOWN)
+        incident_id = IncidentId(found.id)
+        timeline = await service.list_latest_entries(session, incident_id=incident_id, kinds=(), limit=_SHOWN)
+        timeline.reverse()  # a long story from its end, told forwards
         _print_json(found, alerts, timeline) if as_json else _print(found, alerts, timeline)
 
     in_tenant(tenant, work)

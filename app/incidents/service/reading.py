@@ -118,7 +118,7 @@ async def list_timeline(
 async def list_latest_entries(
     session: TenantSession, *, incident_id: IncidentId, kinds: Sequence[str], limit: int
 ) -> list[TimelineEntryView]:
-    """This will return up to ``limit`` entries of these kinds, newest first: how a long story ended.
+    """This will return up to ``limit`` entries of these kinds, or of all, newest first: how a long story ended.
 
     Raises:
         IncidentNotFound: There is no such incident here.
