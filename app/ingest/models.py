@@ -24,6 +24,13 @@ from app.db.base import Base, JsonList, TenantScoped
 CAME_TO_NOTHING = "state in ('rejected', 'failed')"
 
 
+class Watch(TenantScoped):
+    """What watches something in a source's name."""
+
+    source_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(Text)
+
+
 class SourceRow(TenantScoped, Base):
     """A door for one sender of one tenant. ``public_id`` is random, so unique across tenants tells nobody anything."""
 

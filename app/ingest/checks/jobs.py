@@ -14,10 +14,10 @@ from app.core.jobs import Job, Queue, registry
 from app.db.jobs.context import Completion, JobContext
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import TenantSession
-from app.ingest.checks import repository
 from app.ingest.checks.models import CheckRow
 from app.ingest.checks.schemas import CheckState
 from app.ingest.checks.service import Answered, conclude
+from app.ingest.repository import watches
 from app.ingest.schemas import SourceState
 from app.net.outbound import OutboundError, OutboundHttp, OutboundResponse
 from app.observability.metrics import counter, histogram
@@ -63,7 +63,7 @@ async def ask_soon(session: TenantSession, row: CheckRow, *, delay_s: float = 0.
 async def run_check(ctx: JobContext, job: RunCheck) -> Completion | None:
     """This will ask outside of any transaction, then conclude and set the next question in the job's last one."""
     async with ctx.transaction() as session:
-        found = await repository.find_check(session, check_id=job.check_id)
+        found = await watches.find_watch(session, CheckRow, job.check_id)
     if found is None or found[0].version != job.version:
         return None
     row, source = found

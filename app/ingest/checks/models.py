@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, SmallInteger, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, TenantScoped
+from app.db.base import Base
+from app.ingest.models import Watch
 
 
-class CheckRow(TenantScoped, Base):
+class CheckRow(Watch, Base):
     """An address that is asked again and again.
 
     Attributes:
@@ -26,8 +26,6 @@ class CheckRow(TenantScoped, Base):
 
     __tablename__ = "checks"
 
-    source_id: Mapped[UUID]
-    name: Mapped[str] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text)
     interval_s: Mapped[int]
     timeout_s: Mapped[int]

@@ -11,14 +11,15 @@ from app.audit.service import record
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import AlertEvent, AlertStatus, Severity
-from app.ingest.checks import repository
 from app.ingest.checks.models import CheckRow
 from app.ingest.checks.schemas import CheckCreate, CheckState, CheckUpdate
 from app.ingest.heartbeats.rules import spoken
 from app.ingest.models import SourceRow
 from app.ingest.own_events import say
+from app.ingest.repository import watches
 from app.ingest.schemas import SourceState
 from app.ingest.service import get_source
 from app.net.egress import parse_url
@@ -70,11 +71,9 @@ async def create_check(
         CheckNameTaken: The source has one of this name.
         TooManyChecks: The tenant has ``most``.
     """
-    # Locked, so that two requests at once see each other's check.
-    source = await get_source(session, source_id=wanted.source_id, lock=True)
-    if await repository.find_named(session, source_id=source.id, name=wanted.name) is not None:
-        raise CheckNameTaken(f"there is a check {wanted.name!r}")
-    if await repository.count_up_to(session, limit=most) >= most:
+    # Locked, so that two requests at once count each other's check.
+    await get_source(session, source_id=wanted.source_id, lock=True)
+    if await watches.count_up_to(session, CheckRow, limit=most) >= most:
         raise TooManyChecks(f"{most} is the most a tenant can have")
     row = CheckRow(
         **wanted.model_dump(exclude={"severity"}),
@@ -88,8 +87,9 @@ async def create_check(
         created_at=now,
         updated_at=now,
     )
-    session.add(row)
-    await session.flush()
+    taken = CheckNameTaken(f"there is a check {wanted.name!r}")
+    async with refused_by(session, "uq_checks_tenant_id_source_id_name", taken):
+        session.add(row)
     await _record(session, row, "created", actor, now)
     return row
 
@@ -140,7 +140,7 @@ async def get_check(session: TenantSession, *, check_id: UUID) -> CheckRow:
     Raises:
         CheckNotFound: Not there, or another tenant's.
     """
-    found = await repository.find_check(session, check_id=check_id)
+    found = await watches.find_watch(session, CheckRow, check_id)
     if found is None:
         raise CheckNotFound(check_id=str(check_id))
     return found[0]
@@ -150,7 +150,8 @@ async def list_checks(
     session: TenantSession, *, source_id: UUID | None, before: UUID | None, limit: int
 ) -> Sequence[CheckRow]:
     """This will return checks, newest first."""
-    return await repository.list_checks(session, source_id=source_id, before=before, limit=limit)
+    rows = await watches.list_watches(session, CheckRow, source_id=source_id, before=before, limit=limit)
+    return [row for row, _ in rows]
 
 
 async def conclude(
@@ -167,7 +168,7 @@ async def conclude(
     Returns:
         The check as it is now; None where it is not to be asked again, or was changed since and has another job for that.
     """
-    found = await repository.lock_check(session, check_id=check_id)
+    found = await watches.lock_watch(session, CheckRow, check_id)
     if found is None or found[0].state == CheckState.PAUSED.value:
         return None
     row, source, server_now = found
@@ -228,7 +229,7 @@ def _event(row: CheckRow, status: AlertStatus, description: str, at: datetime) -
 
 
 async def _lock(session: TenantSession, check_id: UUID) -> tuple[CheckRow, SourceRow, datetime]:
-    found = await repository.lock_check(session, check_id=check_id)
+    found = await watches.lock_watch(session, CheckRow, check_id)
     if found is None:
         raise CheckNotFound(check_id=str(check_id))
     return found

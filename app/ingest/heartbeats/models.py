@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, TenantScoped
+from app.db.base import Base
+from app.ingest.models import Watch
 
 
-class HeartbeatRow(TenantScoped, Base):
+class HeartbeatRow(Watch, Base):
     """Something that must be heard of in time. All its times are the database's: no clock of ours makes it late.
 
     Attributes:
@@ -22,8 +22,6 @@ class HeartbeatRow(TenantScoped, Base):
 
     __tablename__ = "heartbeats"
 
-    source_id: Mapped[UUID]
-    name: Mapped[str] = mapped_column(Text)
     interval_s: Mapped[int]
     grace_s: Mapped[int]
     severity: Mapped[str] = mapped_column(Text)

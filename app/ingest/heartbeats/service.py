@@ -9,13 +9,14 @@ from app.audit.service import record
 from app.core.actor import Actor
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
+from app.db.conflicts import refused_by
 from app.db.tenancy import TenantSession
-from app.ingest.heartbeats import repository
 from app.ingest.heartbeats.alerts import end_alert, raise_alert
 from app.ingest.heartbeats.models import HeartbeatRow
 from app.ingest.heartbeats.rules import Verdict, judge
 from app.ingest.heartbeats.schemas import HeartbeatCreate, HeartbeatState, HeartbeatUpdate, HeartbeatView
 from app.ingest.models import SourceRow
+from app.ingest.repository import watches
 from app.ingest.schemas import SourceState
 from app.ingest.service import get_source
 
@@ -53,11 +54,9 @@ async def create_heartbeat(
         HeartbeatNameTaken: The source has one of this name.
         TooManyHeartbeats: The tenant has ``most``.
     """
-    # Locked, so that two requests at once see each other's heartbeat.
+    # Locked, so that two requests at once count each other's heartbeat.
     source = await get_source(session, source_id=wanted.source_id, lock=True)
-    if await repository.find_named(session, source_id=source.id, name=wanted.name) is not None:
-        raise HeartbeatNameTaken(f"there is a heartbeat {wanted.name!r}")
-    if await repository.count_up_to(session, limit=most) >= most:
+    if await watches.count_up_to(session, HeartbeatRow, limit=most) >= most:
         raise TooManyHeartbeats(f"{most} is the most a tenant can have")
     row = HeartbeatRow(
         tenant_id=session.tenant_id,
@@ -72,8 +71,9 @@ async def create_heartbeat(
         created_at=now,
         updated_at=now,
     )
-    session.add(row)
-    await session.flush()
+    taken = HeartbeatNameTaken(f"there is a heartbeat {wanted.name!r}")
+    async with refused_by(session, "uq_heartbeats_tenant_id_source_id_name", taken):
+        session.add(row)
     await _record(session, row, "created", actor, now)
     return view(row, source)
 
@@ -124,7 +124,7 @@ async def get_heartbeat(session: TenantSession, *, heartbeat_id: UUID) -> Heartb
     Raises:
         HeartbeatNotFound: Not there, or another tenant's.
     """
-    found = await repository.find_heartbeat(session, heartbeat_id=heartbeat_id)
+    found = await watches.find_watch(session, HeartbeatRow, heartbeat_id)
     if found is None:
         raise HeartbeatNotFound(heartbeat_id=str(heartbeat_id))
     return view(*found)
@@ -134,7 +134,7 @@ async def list_heartbeats(
     session: TenantSession, *, source_id: UUID | None, before: UUID | None, limit: int
 ) -> list[HeartbeatView]:
     """This will return heartbeats, newest first."""
-    rows = await repository.list_heartbeats(session, source_id=source_id, before=before, limit=limit)
+    rows = await watches.list_watches(session, HeartbeatRow, source_id=source_id, before=before, limit=limit)
     return [view(row, source) for row, source in rows]
 
 
@@ -150,7 +150,7 @@ async def settle(session: TenantSession, *, heartbeat_id: UUID, outage_s: float,
     Returns:
         What was decided; its ``look_again_at`` is when to ask next.
     """
-    found = await repository.lock_heartbeat(session, heartbeat_id=heartbeat_id)
+    found = await watches.lock_watch(session, HeartbeatRow, heartbeat_id)
     if found is None:
         return Verdict()
     row, source, server_now = found
@@ -187,7 +187,7 @@ def view(row: HeartbeatRow, source: SourceRow) -> HeartbeatView:
 
 
 async def _lock(session: TenantSession, heartbeat_id: UUID) -> tuple[HeartbeatRow, SourceRow, datetime]:
-    found = await repository.lock_heartbeat(session, heartbeat_id=heartbeat_id)
+    found = await watches.lock_watch(session, HeartbeatRow, heartbeat_id)
     if found is None:
         raise HeartbeatNotFound(heartbeat_id=str(heartbeat_id))
     return found

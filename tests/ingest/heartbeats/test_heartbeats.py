@@ -12,10 +12,12 @@ from app.auth.rules import Role
 from app.core.ids import TenantId
 from app.db.engine import Database
 from app.db.tenancy import tenant_session
-from app.ingest.heartbeats import repository, service
+from app.ingest.heartbeats import service
 from app.ingest.heartbeats.jobs import settle_soon
+from app.ingest.heartbeats.models import HeartbeatRow
 from app.ingest.heartbeats.schemas import HeartbeatUpdate
 from app.ingest.heartbeats.service import HeartbeatNameTaken, TooManyHeartbeats
+from app.ingest.repository import watches
 from app.ingest.service import SourceNotFound
 from tests.factories.access import make_tokens
 from tests.factories.ingest import ACTOR, EPOCH, committed_source
@@ -235,7 +237,7 @@ async def test_another_tenants_heartbeat_of_the_same_name_is_untouched(watched: 
     await make_heartbeat(watched.resources, other, source.source.id)
     await watched.beat()
     async with tenant_session(database, other) as session:
-        rows = await repository.list_heartbeats(session, source_id=None, before=None, limit=10)
+        rows = await watches.list_watches(session, HeartbeatRow, source_id=None, before=None, limit=10)
     assert [(row.name, row.beats) for row, _ in rows] == [("nightly", 0)]
 
 
