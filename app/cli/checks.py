@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -11,13 +11,12 @@ from rich.console import Console
 
 from app.cli.jobs import ACTOR, Tenant, in_tenant
 from app.cli.tables import listing, show_table
+from app.cli.transactions import valid
 from app.incidents.rules.states import Severity
 
 if TYPE_CHECKING:
     from app.db.tenancy import TenantSession
 
-if TYPE_CHECKING:
-    from app.ingest.checks.schemas import CheckCreate
 
 app = typer.Typer(help="Ask an address again and again; wrong answers open an alert.", no_args_is_help=True)
 
@@ -39,10 +38,12 @@ def create(
 ) -> None:
     """Create a check; it is asked at once."""
     from app.ingest.checks import jobs, service
+    from app.ingest.checks.schemas import CheckCreate
     from app.settings import Settings
 
     most = Settings().ingest.checks_max
-    wanted = _wanted(
+    wanted = valid(
+        CheckCreate,
         source_id=source_id,
         name=name,
         url=url,
@@ -60,18 +61,6 @@ def create(
         Console().print(f"Check {made.name} ({made.id}) is asked now, and every {made.interval_s} s.")
 
     in_tenant(tenant, work)
-
-
-def _wanted(**values: Any) -> CheckCreate:
-    from pydantic import ValidationError
-
-    from app.ingest.checks.schemas import CheckCreate
-
-    try:
-        return CheckCreate(**values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None
 
 
 @app.command("list")

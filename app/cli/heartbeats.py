@@ -11,6 +11,7 @@ import typer
 from app.cli.first_steps import public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant
 from app.cli.tables import listing, show_table
+from app.cli.transactions import valid
 from app.incidents.rules.states import Severity
 
 if TYPE_CHECKING:
@@ -33,20 +34,14 @@ def create(
     severity: Annotated[Severity, typer.Option(help="Of the alert that a missed beat opens.")] = Severity.P1,
 ) -> None:
     """Create a heartbeat and print where to report; it is watched from its first beat on."""
-    from pydantic import ValidationError
-
     from app.ingest.heartbeats import service
     from app.ingest.heartbeats.schemas import HeartbeatCreate
     from app.settings import Settings
 
     settings = Settings().ingest
-    try:
-        wanted = HeartbeatCreate(
-            source_id=source_id, name=name, interval_s=interval_s, grace_s=grace_s, severity=severity
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None
+    wanted = valid(
+        HeartbeatCreate, source_id=source_id, name=name, interval_s=interval_s, grace_s=grace_s, severity=severity
+    )
 
     async def work(session: TenantSession) -> None:
         made = await service.create_heartbeat(

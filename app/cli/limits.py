@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 from rich.console import Console
 
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
+from app.cli.transactions import valid
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from app.db.tenancy import TenantSession
 
 app = typer.Typer(help="Show and set what tenants and sources may send.", no_args_is_help=True, add_completion=False)
 
-M = TypeVar("M", bound="BaseModel")
 Source = Annotated[UUID | None, typer.Option("--source", help="A source's id; without it, the whole tenant.")]
 _DEFAULT = "Left out: the default."
 
@@ -52,7 +50,7 @@ def set_tenant(
     from app.ingest.limits.schemas import TenantLimits
     from app.settings import Settings
 
-    limits = _valid(
+    limits = valid(
         TenantLimits,
         deliveries_per_s=deliveries_per_s,
         bytes_per_s=bytes_per_s,
@@ -85,7 +83,7 @@ def set_source(
     from app.ingest.limits.schemas import SourceLimits
     from app.settings import Settings
 
-    limits = _valid(
+    limits = valid(
         SourceLimits,
         deliveries_per_s=deliveries_per_s,
         bytes_per_s=bytes_per_s,
@@ -102,13 +100,3 @@ def set_source(
         Console().print_json(view.model_dump_json())
 
     in_tenant(tenant, work)
-
-
-def _valid(kind: type[M], **values: float | None) -> M:
-    from pydantic import ValidationError
-
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None

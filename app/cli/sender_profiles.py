@@ -16,7 +16,7 @@ from app.cli.first_steps import keyring, public_url
 from app.cli.jobs import ACTOR, Tenant, in_tenant, now
 from app.cli.profile_files import given_profile, read_document
 from app.cli.tables import listing, show_table
-from app.cli.transactions import fail, safe
+from app.cli.transactions import fail, safe, valid
 
 if TYPE_CHECKING:
     from app.db.tenancy import TenantSession
@@ -108,21 +108,16 @@ def preview(
     """Try a profile and a secret on a captured request, and say why it would be refused; exits 1 where it would."""
     from datetime import UTC
 
-    from pydantic import ValidationError
-
     from app.core.errors import TocsinError
-    from app.ingest.verification.schemas import CapturedRequest, PreviewVerification
+    from app.ingest.verification.schemas import PreviewVerification
 
-    try:
-        wanted = PreviewVerification(
-            profile=_chosen(profile, file),
-            secrets=[secret] if secret is not None else [],
-            request=CapturedRequest.model_validate(read_document(request)),
-            now=at.replace(tzinfo=UTC) if at is not None else None,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise fail(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    wanted = valid(
+        PreviewVerification,
+        profile=_chosen(profile, file),
+        secrets=[secret] if secret is not None else [],
+        request=read_document(request),
+        now=at.replace(tzinfo=UTC) if at is not None else None,
+    )
     try:
         found = asyncio.run(_preview(wanted))
     except TocsinError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -13,9 +13,12 @@ import typer
 from app.observability.scrubbing import escape_unsafe
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from app.db.tenancy import TenantSession
 
 T = TypeVar("T")
+M = TypeVar("M", bound="BaseModel")
 Begin = Callable[[], AbstractAsyncContextManager["TenantSession"]]
 """Opens a transaction of the tenant."""
 
@@ -58,6 +61,18 @@ def in_words(error: BaseException) -> str:
 def safe(text: str) -> str:
     """This will return a stranger's text so that it moves no cursor, colours nothing and takes one line."""
     return escape_unsafe(text.replace("\n", " ").replace("\t", " "))
+
+
+def valid(kind: type[M], **given: Any) -> M:
+    """This will return what was asked for, or end the command with the first thing that is wrong with it."""
+    from pydantic import ValidationError
+
+    from app.ingest.faults import first_fault
+
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise fail(first_fault(error, whole="options")) from None
 
 
 def fail(message: str, *, code: int = 2) -> typer.Exit:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from app.cli.first_steps import parse_config
 from app.cli.jobs import ACTOR, Tenant, now
 from app.cli.tables import listing
-from app.cli.transactions import Begin, fail, run_in_tenant, safe
+from app.cli.transactions import Begin, fail, run_in_tenant, safe, valid
 
 if TYPE_CHECKING:
     from app.ingest.trials.schemas import Difference, TrialView
@@ -81,16 +81,10 @@ def set_settings(
 
 
 async def _save(begin: Begin, source_id: UUID, given: dict[str, Any]) -> None:
-    from pydantic import ValidationError
-
-    from app.ingest.faults import first_fault
     from app.ingest.schemas import SourceUpdate
     from app.ingest.service import update_source
 
-    try:
-        wanted = SourceUpdate.model_validate(given)
-    except ValidationError as error:
-        raise fail(first_fault(error)) from None
+    wanted = valid(SourceUpdate, **given)
     changes = {field: getattr(wanted, field) for field in given}
     async with begin() as session:
         changed = await update_source(session, source_id=source_id, changes=changes, actor=ACTOR, now=now())
@@ -124,18 +118,12 @@ def _severities(given: list[str]) -> dict[str, str]:
 
 
 async def _run(begin: Begin, source_id: UUID, given: dict[str, Any], timeout_s: float) -> TrialView:
-    from pydantic import ValidationError
-
     from app.db.jobs.queue import enqueue
     from app.ingest.trials.jobs import RunTrial
     from app.ingest.trials.schemas import TrialRequest
     from app.ingest.trials.service import ask_trial, get_trial
 
-    try:
-        request = TrialRequest.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise fail(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    request = valid(TrialRequest, **given)
     async with begin() as session:
         trial = await ask_trial(session, source_id=source_id, request=request, actor=ACTOR, now=now())
         await enqueue(session, RunTrial(trial_id=trial.id), unique_key=str(trial.id))

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 
-def first_fault(error: ValidationError) -> str:
-    """This will say which setting of a source is wrong first, and why."""
+def first_fault(error: ValidationError, *, whole: str = "config") -> str:
+    """This will say which setting is wrong first, and why; ``whole`` names what no single setting is to blame for."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where or 'config'}: {first['msg']}"
+    return f"{where or whole}: {first['msg']}"
 
 
 def name_of(error: BaseException) -> str:
