@@ -9,6 +9,7 @@ import importlib
 
 from redis.asyncio import Redis
 
+from app.core.breath import RightOfWay
 from app.core.clock import Clock, SystemClock
 from app.core.jobs import JobRegistry, registry
 from app.core.resources import Resources
@@ -76,6 +77,7 @@ def build_resources(settings: Settings, *, database: Database | None = None) -> 
     resources.provide(Hints, hints)
     resources.provide(KeyRing, KeyRing.from_settings(settings.security))
     resources.provide(OutboundHttp, OutboundHttp(settings.security))
+    resources.provide(RightOfWay, RightOfWay())
     resources.provide(BacklogGate, BacklogGate(settings.ingest.backlogs_at_once))
     return resources
 

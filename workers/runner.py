@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
+from app.core.breath import Breath, Hold, RightOfWay, breathing
 from app.core.clock import AnchoredClock, Clock
 from app.core.failpoints import failpoint
 from app.core.ids import TenantId
@@ -31,7 +32,7 @@ from app.db.tenancy import tenant_session
 from app.observability.metrics import counter, gauge, histogram
 from app.observability.tracing import span_from
 from app.settings.jobs import JobSettings
-from workers.claims import Claims
+from workers.claims import Claim, Claims
 
 log = structlog.get_logger(__name__)
 
@@ -84,19 +85,28 @@ class JobRunner:
 
     async def run(self, tenant_id: TenantId, job_id: UUID) -> Outcome:
         """This will claim the job and run it to an outcome; a job that is not there to be claimed is a duplicate."""
-        claim = await self._claims.claim(tenant_id, job_id)
-        if claim is None:
-            RUNS.labels("unclaimed", Outcome.DUPLICATE.value).inc()
-            return Outcome.DUPLICATE
+        hold = self._resources.get(RightOfWay).take()
+        try:
+            claim = await self._claims.claim(tenant_id, job_id)
+            if claim is None:
+                RUNS.labels("unclaimed", Outcome.DUPLICATE.value).inc()
+                return Outcome.DUPLICATE
+            with breathing(Breath(hold=hold)):
+                return await self._run_watched(tenant_id, claim, hold)
+        finally:
+            hold.end()
+
+    async def _run_watched(self, tenant_id: TenantId, claim: Claim, hold: Hold) -> Outcome:
+        """Run a claimed job with its span, its metrics and its line."""
         claimed, claimed_at = claim.job, claim.asked_at
         registration = self._registry.find(claimed.kind)
         # An unknown kind is a stranger's text: it must not become a label value.
         kind = claimed.kind if registration is not None else "unknown"
         WAITED.labels(claimed.queue).observe(max(0.0, (claimed.started_at - claimed.run_at).total_seconds()))
-        ctx = self._context(tenant_id, claimed, claimed_at)
+        ctx = self._context(tenant_id, claim, hold)
         with (
             RUNNING.track_inprogress(),
-            bound_contextvars(tenant_id=str(tenant_id), job_id=str(job_id), job_kind=kind, attempt=claimed.attempt),
+            bound_contextvars(tenant_id=str(tenant_id), job_id=str(claimed.id), job_kind=kind, attempt=claimed.attempt),
             span_from(claimed.trace_context, f"job {kind}", attributes=_attributes(tenant_id, claimed)) as span,
         ):
             outcome = await self._run_claimed(ctx, registration, claimed)
@@ -108,7 +118,8 @@ class JobRunner:
             say("job.finished", outcome=outcome.value, duration_s=round(time.monotonic() - claimed_at, 4))
         return outcome
 
-    def _context(self, tenant_id: TenantId, claimed: ClaimedJob, claimed_at: float) -> JobContext:
+    def _context(self, tenant_id: TenantId, claim: Claim, hold: Hold) -> JobContext:
+        claimed, claimed_at = claim.job, claim.asked_at
         return JobContext(
             database=self._database,
             tenant_id=tenant_id,
@@ -118,6 +129,7 @@ class JobRunner:
             clock=self._clock or AnchoredClock(claimed.started_at, seen_at=claimed_at),
             resources=self._resources,
             effect_slack_s=self._settings.lease_slack_s,
+            give_way=hold.end,
         )
 
     async def _run_claimed(self, ctx: JobContext, registration: Registration | None, claimed: ClaimedJob) -> Outcome:

@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 LAST_POLL = gauge("tocsin_worker_last_poll_timestamp_seconds", "Unix time of the last completed poll.", ())
 POLL_S = 1.0
 SWITCH_S = 0.001
+SETTLE_S = 5.0
 
 
 class WorkerRuntime:
@@ -121,10 +122,11 @@ class WorkerRuntime:
             worker_id=self.worker_id,
             rng=random.Random(),  # noqa: S311 - jitter, not a secret
         )
-        self._poller = asyncio.create_task(self._poll_for_ever())
+        self._tasks = [asyncio.create_task(self._poll_for_ever()), asyncio.create_task(self._keep_open())]
 
     async def _close(self) -> None:
-        self._poller.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._cancel_running()
         await asyncio.gather(*self._running, return_exceptions=True)
         await close_resources(self._resources)
@@ -158,6 +160,17 @@ class WorkerRuntime:
             except Exception as error:  # noqa: BLE001 - outermost frame: polled again in a moment
                 log.warning("worker.poll_failed", error=repr(error)[:1000])
             await asyncio.sleep(POLL_S)
+
+    async def _keep_open(self) -> None:
+        """Have connections ready for the first moment of a storm, although the pool replaces them when they are old."""
+        wait_s = SETTLE_S  # a start has enough to do
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = self._settings.database.pool_recycle_s
+            try:
+                await self._database.open()
+            except Exception as error:  # noqa: BLE001 - they are opened when they are needed, later and slower
+                log.warning("worker.connections_not_opened", error=repr(error)[:500])
 
     async def _poll_once(self) -> None:
         free = self._concurrency - len(self._running)

@@ -1,26 +1,127 @@
-"""Letting others have the event loop in the middle of long work of one's own."""
+"""Sharing one event loop: long work lets others have it now and then, and a backlog's waits while somebody has the way.
+
+A batch of a backlog computes for tens of milliseconds. Whoever has a single alert needs the loop a dozen times between
+its statements, and would wait for a stretch of the batch each time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
-AT_A_STRETCH_S = 0.003
+AT_A_STRETCH_S = 0.002
+HOLDS_S = 0.1
+"""Seconds for which work has the way; what takes longer mostly waits for something other than the loop."""
+GIVES_S, GIVES_SHARE = 0.25, 0.75
+"""What a backlog waits at the most: so many seconds at once, and that share of its time."""
+
+
+class RightOfWay:
+    """Says whether somebody is at work in this process whom a backlog should not keep waiting."""
+
+    def __init__(self) -> None:
+        self._holders = 0
+        self._free = asyncio.Event()
+        self._free.set()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has the way."""
+        return self._holders == 0
+
+    def take(self) -> Hold:
+        """This will have backlogs wait until the hold ends, which it does by itself after ``HOLDS_S``."""
+        return Hold(self)
+
+    async def wait_free(self, *, most_s: float) -> float:
+        """This will wait until nobody has the way, no longer than ``most_s``, and return the seconds that it took."""
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(most_s):
+                await self._free.wait()
+        except TimeoutError:
+            pass
+        return time.perf_counter() - began
+
+    def count(self, change: int) -> None:
+        """This will note that a hold begins or ends."""
+        self._holders += change
+        if self._holders:
+            self._free.clear()
+        else:
+            self._free.set()
+
+
+class Hold:
+    """One piece of work that has the way. It may end more than once."""
+
+    def __init__(self, way: RightOfWay) -> None:
+        self.way = way
+        self.is_over = False
+        way.count(1)
+        self._timer = asyncio.get_running_loop().call_later(HOLDS_S, self.end)
+
+    def end(self) -> None:
+        """This will let backlogs go on, and have the work itself wait for others from now on."""
+        if not self.is_over:
+            self.is_over = True
+            self.way.count(-1)
+            self._timer.cancel()
 
 
 class Breath:
-    """Counts how long the loop has been held.
+    """Counts how long a piece of work has held the loop, and how long it has waited for others.
 
-    A batch of a backlog computes for tens of milliseconds. Whoever has a single alert needs the loop a dozen times
-    between its statements, and would wait for such a stretch each time.
+    Args:
+        stretch_s: Seconds that it may compute at a stretch.
+        hold: The work's own. Once that is over it waits for those who have the way, yet not for ever: it must come to an
+            end although there is always somebody. Without one it only lets others have a turn.
     """
 
-    def __init__(self, stretch_s: float = AT_A_STRETCH_S) -> None:
+    def __init__(self, stretch_s: float = AT_A_STRETCH_S, *, hold: Hold | None = None) -> None:
         self._stretch_s = stretch_s
-        self._since = time.perf_counter()
+        self._hold = hold
+        self._began = self._since = time.perf_counter()
+        self._waited_s = 0.0
 
     async def take(self) -> None:
-        """This will let everything else that is ready run, if it is time to."""
-        if time.perf_counter() - self._since >= self._stretch_s:
+        """This will let everything else that is ready run, if it is time to, or wait for who has the way."""
+        if self._hold is not None and self._hold.is_over and not self._hold.way.is_free:
+            await self._give_way(self._hold.way)
+        elif time.perf_counter() - self._since >= self._stretch_s:
             await asyncio.sleep(0)
-            self._since = time.perf_counter()
+        else:
+            return
+        self._since = time.perf_counter()
+
+    async def _give_way(self, way: RightOfWay) -> None:
+        left_s = GIVES_S + GIVES_SHARE * (time.perf_counter() - self._began) - self._waited_s
+        if left_s > 0:
+            self._waited_s += await way.wait_free(most_s=left_s)
+        else:
+            await asyncio.sleep(0)
+
+
+_BREATH: ContextVar[Breath] = ContextVar("tocsin_breath")
+
+
+@contextmanager
+def breathing(breath: Breath) -> Iterator[None]:
+    """This will have the block's work take its breath as ``breath`` says."""
+    token = _BREATH.set(breath)
+    try:
+        yield
+    finally:
+        _BREATH.reset(token)
+
+
+async def breathe() -> None:
+    """This will take breath in the middle of long work; cheap enough for every element of a batch."""
+    breath = _BREATH.get(None)
+    if breath is None:
+        breath = Breath()
+        _BREATH.set(breath)
+    await breath.take()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import asyncpg
 import orjson
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -39,6 +40,9 @@ TRANSACTION = "tocsin.transaction"
 ROLLBACK_S = 2.0
 # Beyond the server's own statement time-out: only a server that cannot be reached any more leaves us waiting so long.
 SILENCE_S = 5.0
+
+
+_ARRAYS = text("select cast(:ids as uuid[])")
 
 
 def _dumps(value: object) -> str:
@@ -126,10 +130,11 @@ class Database:
         on_enqueued: Called after each commit that made a job, to wake a relay; must not block or raise.
     """
 
-    def __init__(self, *, app: AsyncEngine, system: AsyncEngine) -> None:
+    def __init__(self, *, app: AsyncEngine, system: AsyncEngine, kept: int = 0) -> None:
         self.app = app
         self.system = system
         self.on_enqueued: Callable[[], None] | None = None
+        self._kept = kept
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings) -> Database:
@@ -149,10 +154,22 @@ class Database:
                 overflow=0,
                 name="system",
             ),
+            kept=settings.pool_size,
         )
         watch_pool(database.app, role="app", limit=settings.pool_size + settings.pool_overflow)
         watch_pool(database.system, role="system", limit=settings.system_pool_size)
         return database
+
+    async def open(self) -> None:
+        """This will open the connections that the pool keeps, and replace those that are too old, before there is work for them.
+
+        In the first moment of a storm they would be opened all at once, and with each the driver asks for the types of
+        arrays, which takes longer than the work.
+        """
+        async with AsyncExitStack() as opened:
+            for _ in range(self._kept):
+                connection = await opened.enter_async_context(self.app.connect())
+                await connection.execute(_ARRAYS, {"ids": []})
 
     async def dispose(self) -> None:
         """This will close both pools."""

@@ -69,3 +69,14 @@ def definer_function(op: Operations, signature: str, returns: str, body: str, *,
     op.execute(f"alter function {PRIVATE}.{name}({types}) owner to {DEFINER}")
     op.execute(f"revoke all on function {PRIVATE}.{name}({types}) from public")
     op.execute(f"grant execute on function {PRIVATE}.{name}({types}) to {SYSTEM}")
+
+
+def replace_definer_function(op: Operations, signature: str, returns: str, body: str) -> None:
+    """This will give a plpgsql function of ``definer_function`` another body.
+
+    In place: owner and rights stay, and whoever calls it meanwhile finds one or the other.
+    """
+    op.execute(
+        f"create or replace function {PRIVATE}.{signature} returns {returns} language plpgsql security definer "
+        f"set search_path = pg_catalog, public as $function$ {body} $function$"
+    )

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from app.core.backoff import RetryPolicy
+from app.core.breath import breathe
 from app.core.jobs import BACKLOG_PRIORITY, Job, Queue, registry
 from app.db.jobs.context import Completion, JobContext
 from app.db.jobs.lease import LeaseLost
@@ -100,10 +101,12 @@ async def drain_backlog(ctx: JobContext, job: DrainBacklog) -> Completion:
     """This will work through batches as they are let; what is left when the time is up goes to a successor."""
     settings = ctx.resources.get(Settings).ingest
     drain = _Drain(ctx, job.shard, wary=ctx.attempt > 1)
+    ctx.give_way()
     until = time.monotonic() + settings.drain_budget_s
     gate = ctx.resources.get(BacklogGate)
     while True:
         async with gate.slots:
+            await breathe()
             left = await drain.batch(limit=settings.drain_batch_size)
         if not left or time.monotonic() >= until:
             return drain.hand_on
@@ -136,6 +139,8 @@ class _Drain:
                 limit_bytes=self._settings.batch_bytes,
                 skipping=self._failing,
             )
+            if len(ids) >= limit:
+                self._ctx.give_way()  # there are probably more: no longer somebody's one alert
             if not ids or (not wary and await _together(self._ctx, session, ids)):
                 return bool(ids)
         for delivery_id in ids:

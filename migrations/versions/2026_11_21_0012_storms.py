@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alembic import op
 
-from app.db.rls import PRIVATE, definer_function, definer_grants, protect
+from app.db.rls import PRIVATE, definer_function, definer_grants, protect, replace_definer_function
 
 revision = "0012"
 down_revision: str | None = "0011"
@@ -17,6 +17,7 @@ SQL = Path(__file__).resolve().parents[1] / "sql"
 LIMITS = "read_intake_limits(p_tenants uuid[], p_caps integer[])"
 LIMIT_ROWS = "table (tenant_id uuid, source_id uuid, limits jsonb, alerts bigint, backlog bigint)"
 CLAIM = "claim_due(p_limit integer, p_window integer, p_now timestamptz)"
+CLAIMED = "table (tenant_id uuid, id uuid, queue text, priority smallint)"
 TABLES = {
     "tenant_limits": """
         tenant_id uuid not null,
@@ -83,9 +84,4 @@ def downgrade() -> None:
 
 
 def _replace_claim(folder: str) -> None:
-    # Replaced in place: owner and rights stay, and relays that call it meanwhile find one or the other.
-    body = (SQL / folder / "claim_due.sql").read_text()
-    op.execute(
-        f"create or replace function {PRIVATE}.{CLAIM} returns table (tenant_id uuid, id uuid, queue text, priority smallint)"
-        f" language plpgsql security definer set search_path = pg_catalog, public as $function$ {body} $function$"
-    )
+    replace_definer_function(op, CLAIM, CLAIMED, (SQL / folder / "claim_due.sql").read_text())

@@ -78,6 +78,17 @@ async def test_the_window_bounds_what_waits_in_the_broker(bench: Bench) -> None:
     assert len(publisher.jobs) == 12
 
 
+async def test_only_what_is_published_is_locked(bench: Bench, clock: FakeClock) -> None:
+    """In a storm hundreds are looked at for the one that has room, and others want to change those meanwhile."""
+    await fill(bench.database, bench.tenant_id, 30)
+    claim = text("select count(*) from tocsin_private.claim_due(2, 100, :now)")
+    async with system_session(bench.database, reason="test.claim_due") as relay:
+        assert (await relay.execute(claim, {"now": clock.now()})).scalar_one() == 2
+        async with tenant_session(bench.database, bench.tenant_id) as session:
+            free = await session.execute(text("select id from jobs where state = 'scheduled' for update skip locked"))
+            assert len(free.all()) == 28
+
+
 async def test_several_relays_at_once_publish_each_job_once(bench: Bench) -> None:
     await fill(bench.database, bench.tenant_id, 60)
     publishers = [CollectingPublisher() for _ in range(4)]

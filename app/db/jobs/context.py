@@ -42,6 +42,7 @@ class JobContext:
         attempt: Number of this attempt, from 1.
         lease_epoch: The fence's value; part of every effect's intent.
         effect_slack_s: Seconds added to an effect's ``not_after`` before somebody else judges it.
+        give_way: Says that this run is a backlog's after all, and that fresh work need not be kept from waiting for it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class JobContext:
         clock: Clock,
         resources: Resources,
         effect_slack_s: float,
+        give_way: Callable[[], None],
     ) -> None:
         self.tenant_id = tenant_id
         self.job_id: JobId = claimed.id
@@ -66,6 +68,7 @@ class JobContext:
         self.clock = clock
         self.resources = resources
         self.effect_slack_s = effect_slack_s
+        self.give_way = give_way
         self._database = database
         self._lease_from = claimed_at
 

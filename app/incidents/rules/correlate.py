@@ -7,7 +7,7 @@ arrival ends the same. An incident that nobody touched by hand is open exactly w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -43,8 +43,12 @@ class Correlation:
 
     def apply_all(self, world: World, signals: Iterable[Signal]) -> dict[int, Verdict]:
         """This will apply the signals in event order and return their verdicts by position in ``signals``."""
-        ordered = sorted(enumerate(signals), key=lambda item: item[1].order)
-        return {position: self.apply(world, signal) for position, signal in ordered}
+        return dict(self.apply_each(world, signals))
+
+    def apply_each(self, world: World, signals: Iterable[Signal]) -> Iterator[tuple[int, Verdict]]:
+        """This will apply the signals in event order, one each step, and yield the position in ``signals`` and its verdict."""
+        for position, signal in sorted(enumerate(signals), key=lambda item: item[1].order):
+            yield position, self.apply(world, signal)
 
     def apply(self, world: World, signal: Signal) -> Verdict:
         """This will move the world by one signal."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from app.core.actor import Actor, ActorKind
-from app.core.breath import Breath
+from app.core.breath import breathe
 from app.core.events import emit
 from app.core.ids import AlertId, DeliveryId, IncidentId, new_id
 from app.db.tenancy import TenantSession
@@ -87,7 +87,10 @@ async def apply_deliveries(
     rule = Correlation(
         source_name=source.name, new_id=new_id, expires_at=expires_at, reopen_window=reopen_window, storm=source.storm
     )
-    verdicts = rule.apply_all(world, flat)
+    verdicts = {}
+    for position, verdict in rule.apply_each(world, flat):
+        verdicts[position] = verdict
+        await breathe()
     spoke_of = {signal.key: deliveries[i].delivery_id for i, batch in enumerate(signals) for signal in batch}
     await store_world(session, world, source=source, source_id=source.id, deliveries=spoke_of, now=now)
     await _tell(session, world, source, now=now)
@@ -106,10 +109,10 @@ async def _tell(session: TenantSession, world: World, source: SourceFacts, *, no
 
 
 async def _read(source: SourceFacts, deliveries: Sequence[Delivered]) -> list[list[Signal]]:
-    signals, breath = [], Breath()
+    signals = []
     for delivered in deliveries:
         signals.append(to_signals(source, delivered))
-        await breath.take()
+        await breathe()
     return signals
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.core.breath import breathe
 from app.db.tenancy import TenantSession
 from app.incidents.models import AlertHeadRow, AlertRow, IncidentRow
 from app.incidents.repository import locking, writing
@@ -44,7 +45,9 @@ async def load_world(
     head_rows = await locking.lock_heads(session, source_id=source_id, keys=sorted(set(keys)), now=now)
     alert_ids = [row.alert_id for row in head_rows if row.alert_id]
     alert_rows = await locking.load_alerts(session, ids=alert_ids) if alert_ids else []
+    await breathe()
     alerts = {row.id: _to_alert(row) for row in alert_rows}
+    await breathe()
     locked = await _lock_groups(session, source_id, sorted(set(group_keys)), storm or StormRule(), now)
     incident_ids = {alert.incident_id for alert in alerts.values()}
     incident_ids |= {incident_id for incident_id in (*locked.groups.values(), *locked.storms) if incident_id}
@@ -136,8 +139,10 @@ async def store_world(
         await writing.insert_incidents(session, [_incident_row(incident, source, now) for incident in opened])
     # Episodes end before others begin: one open episode of a key is a constraint at every statement.
     await writing.update_alerts(session, [_alert_changes(alert, deliveries) for alert in world.alerts_to_update()])
+    await breathe()
     new_alerts = [_alert_row(alert, source_id, deliveries) for alert in world.new_alerts]
     await writing.insert_alerts(session, new_alerts)
+    await breathe()
     heads = [_head_row(head) for head in world.heads.values() if head.is_changed]
     await writing.update_heads(session, source_id=source_id, rows=heads, now=now)
     for owner in (source_id, session.tenant_id):

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from app.core.breath import Breath
+from app.core.breath import breathe
 from app.core.ids import DeliveryId
 from app.db.tenancy import TenantSession
 from app.incidents.schemas import AlertEvent, AppliedAlert, StormRule
@@ -53,15 +53,15 @@ async def process(
     source_id = deliveries[0].source_id
     source = await find_source(session, source_id=source_id)
     parsed = []
-    breath = Breath()
     for delivery in deliveries:
         parsed.append(_parse(source, delivery))
-        await breath.take()
+        await breathe()
     understood = [entry for entry in parsed if entry.rejected is None]
     applied = iter(await _apply(session, source, understood, now, storm) if source is not None and understood else [])
-    findings = [
-        _rejected(entry) if entry.rejected is not None else _processed(entry, next(applied)) for entry in parsed
-    ]
+    findings = []
+    for entry in parsed:
+        findings.append(_rejected(entry) if entry.rejected is not None else _processed(entry, next(applied)))
+        await breathe()
     alerts = sum(len(entry.events) for entry in understood)
     await repository.finish(session, findings, job_id=job_id, now=now, used=(source_id, alerts))
     return findings
