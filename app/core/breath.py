@@ -14,7 +14,8 @@ from contextvars import ContextVar
 
 AT_A_STRETCH_S = 0.002
 HOLDS_S = 0.1
-"""Seconds for which work has the way; what takes longer mostly waits for something other than the loop."""
+"""Seconds for which work has the way. What takes longer mostly waits for something other than the loop, and it may be for
+a lock that the one who gives way holds."""
 GIVES_S, GIVES_SHARE = 0.25, 0.75
 """What a backlog waits at the most: so many seconds at once, and that share of its time."""
 
