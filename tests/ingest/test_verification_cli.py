@@ -15,7 +15,7 @@ from app.core.resources import Resources
 from tests.factories.ingest import Sender, committed_source
 from tests.fixtures.commands import run_command
 from tests.fixtures.wait import wait_until
-from tests.ingest.test_verification import document
+from tests.ingest.verification.conftest import document
 from tests.net.signing.senders import TEXT, hex_mac
 
 run = partial(run_command, app)
