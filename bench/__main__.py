@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all by default")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each load (default %(default)s)")
-    parser.add_argument("--connections", type=int, default=128, help="connections of the client (default %(default)s)")
+    parser.add_argument("--connections", type=int, default=256, help="connections of the client (default %(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes to run (default %(default)s)")
     parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args()

@@ -101,6 +101,12 @@ def _commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def by_round(values: Sequence[float], rounds: int) -> list[float]:
+    """This will return the mean of each round's values, where a round has as many as the next."""
+    turns = len(values) // rounds
+    return [statistics.mean(values[at : at + turns]) for at in range(0, len(values), turns)]
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """This will return the value below which ``share`` of the values lie (nearest rank)."""
     ordered = sorted(values)

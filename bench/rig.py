@@ -144,8 +144,8 @@ class Rig:
                 process.kill()
 
     @contextmanager
-    def api(self, *, extra: Mapping[str, str] | None = None) -> Iterator[int]:
-        """This will run one API process as production does and yield its port when it answers."""
+    def api(self, *, extra: Mapping[str, str] | None = None, processes: int = 1) -> Iterator[int]:
+        """This will run the API as production does, by default in one process, and yield its port when it answers."""
         port = free_port()
         command = (
             "uvicorn",
@@ -153,6 +153,8 @@ class Rig:
             "--factory",
             "--port",
             str(port),
+            "--workers",
+            str(processes),
             "--no-proxy-headers",
             "--no-access-log",
         )
