@@ -39,6 +39,9 @@ log = structlog.get_logger(__name__)
 RUNS = counter("tocsin_jobs_finished_total", "Job runs by kind and outcome.", ("kind", "outcome"))
 DURATION = histogram("tocsin_job_duration_seconds", "Seconds from claim to end of a job run.", ("kind",))
 WAITED = histogram("tocsin_job_wait_seconds", "Seconds from a job's due time to its claim.", ("queue",))
+GAVE_WAY = counter(
+    "tocsin_jobs_gave_way_seconds_total", "Seconds that backlogs waited in their midst for fresh work.", ()
+)
 RUNNING = gauge("tocsin_jobs_running", "Jobs that this process runs now.", ())
 
 
@@ -91,8 +94,10 @@ class JobRunner:
             if claim is None:
                 RUNS.labels("unclaimed", Outcome.DUPLICATE.value).inc()
                 return Outcome.DUPLICATE
-            with breathing(Breath(hold=hold)):
-                return await self._run_watched(tenant_id, claim, hold)
+            with breathing(Breath(hold=hold)) as breath:
+                outcome = await self._run_watched(tenant_id, claim, hold)
+            GAVE_WAY.inc(breath.waited_s)
+            return outcome
         finally:
             hold.end()
 

@@ -80,13 +80,16 @@ class Breath:
         stretch_s: Seconds that it may compute at a stretch.
         hold: The work's own. Once that is over it waits for those who have the way, yet not for ever: it must come to an
             end although there is always somebody. Without one it only lets others have a turn.
+
+    Attributes:
+        waited_s: Seconds that it has waited for others so far.
     """
 
     def __init__(self, stretch_s: float = AT_A_STRETCH_S, *, hold: Hold | None = None) -> None:
         self._stretch_s = stretch_s
         self._hold = hold
         self._began = self._since = time.perf_counter()
-        self._waited_s = 0.0
+        self.waited_s = 0.0
 
     async def take(self) -> None:
         """This will let everything else that is ready run, if it is time to, or wait for who has the way."""
@@ -99,9 +102,9 @@ class Breath:
         self._since = time.perf_counter()
 
     async def _give_way(self, way: RightOfWay) -> None:
-        left_s = GIVES_S + GIVES_SHARE * (time.perf_counter() - self._began) - self._waited_s
+        left_s = GIVES_S + GIVES_SHARE * (time.perf_counter() - self._began) - self.waited_s
         if left_s > 0:
-            self._waited_s += await way.wait_free(most_s=left_s)
+            self.waited_s += await way.wait_free(most_s=left_s)
         else:
             await asyncio.sleep(0)
 
@@ -110,11 +113,11 @@ _BREATH: ContextVar[Breath] = ContextVar("tocsin_breath")
 
 
 @contextmanager
-def breathing(breath: Breath) -> Iterator[None]:
+def breathing(breath: Breath) -> Iterator[Breath]:
     """This will have the block's work take its breath as ``breath`` says."""
     token = _BREATH.set(breath)
     try:
-        yield
+        yield breath
     finally:
         _BREATH.reset(token)
 

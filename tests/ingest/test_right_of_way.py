@@ -22,7 +22,7 @@ from app.settings import Settings
 from tests.factories.ingest import committed_source, make_intake
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import make_runner, run_jobs
-from workers.runner import Outcome
+from workers.runner import GAVE_WAY, Outcome
 
 
 @pytest.fixture
@@ -84,8 +84,9 @@ async def test_a_batch_of_a_backlog_waits_for_what_is_fresh(
         order.append("fresh")
         fresh.end()
 
-    process = processing.process
+    process, before = processing.process, GAVE_WAY._value.get()
     monkeypatch.setattr(jobs, "process", spy)
     asyncio.get_running_loop().call_later(0.05, over)
     assert await make_runner(scratch_resources).run(tenant, job_id) is Outcome.SUCCEEDED
     assert order == ["fresh", "backlog"]
+    assert GAVE_WAY._value.get() > before, "what it waited is shown"
