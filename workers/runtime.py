@@ -128,7 +128,7 @@ class WorkerRuntime:
         for task in self._tasks:
             task.cancel()
         self._cancel_running()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._running, return_exceptions=True)
         await close_resources(self._resources)
 
     def _cancel_running(self) -> None:
@@ -166,6 +166,9 @@ class WorkerRuntime:
         wait_s = SETTLE_S  # a start has enough to do
         while True:
             await asyncio.sleep(wait_s)
+            if self._running:
+                wait_s = POLL_S  # all connections at once would be missed by those who work
+                continue
             wait_s = self._settings.database.pool_recycle_s
             try:
                 await self._database.open()

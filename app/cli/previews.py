@@ -13,7 +13,7 @@ from rich.table import Table
 
 from app.cli.first_steps import kind_named, parse_config
 from app.cli.jobs import now
-from app.cli.transactions import fail, safe
+from app.cli.transactions import fail, safe, valid
 
 if TYPE_CHECKING:
     from app.ingest.schemas import Preview, PreviewEvent
@@ -31,27 +31,23 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Show what a payload would become: severity, identity, group, links, and what found nothing. Stores nothing."""
-    from pydantic import ValidationError
-
     from app.core.errors import TocsinError
     from app.ingest import service
-    from app.ingest.faults import first_fault
     from app.ingest.schemas import PreviewRequest
 
     headers = dict(_header(text) for text in header or [])
     text = _read(body)
+    wanted = valid(
+        PreviewRequest,
+        kind=kind_named(kind).slug,
+        config=parse_config(config),
+        body=text,
+        headers=headers,
+        severity_map=parse_config(severity_map),
+        group_by=group_by or [],
+    )
     try:
-        wanted = PreviewRequest(
-            kind=kind_named(kind).slug,
-            config=parse_config(config),
-            body=text,
-            headers=headers,
-            severity_map=parse_config(severity_map),
-            group_by=group_by or [],
-        )
         found = service.preview(wanted, now=now())
-    except ValidationError as error:
-        raise fail(first_fault(error)) from None
     except TocsinError as error:
         raise fail(f"{error.title}: {safe(error.detail)}") from None
     if as_json:

@@ -63,7 +63,7 @@ def safe(text: str) -> str:
     return escape_unsafe(text.replace("\n", " ").replace("\t", " "))
 
 
-def valid(kind: type[M], **given: Any) -> M:
+def valid(kind: type[M], /, **given: Any) -> M:
     """This will return what was asked for, or end the command with the first thing that is wrong with it."""
     from pydantic import ValidationError
 
