@@ -45,7 +45,7 @@ class Application:
         self._metrics: MetricsServer | None = None
         self.api = create_api(resources, interactive=settings.environment == "development")
         self._ingest = IngestApp(resources)
-        self._dropin = DropInApp(resources, self._ingest)
+        self._dropin = DropInApp(resources, self._ingest.answer)
         self._framed: ASGIApp = Frame(
             self.api,
             max_body_bytes=settings.http.max_body_bytes,

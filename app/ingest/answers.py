@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from uuid import UUID
 
 import orjson
+
+from app.ingest.bodies import Message, Receive, drain
+
+Send = Callable[[Message], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
@@ -20,6 +25,21 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     outcome: str
+
+
+async def say(answer: Answer, receive: Receive, send: Send) -> None:
+    """This will send a whole response.
+
+    The sender of a body that is too large is still sending it. A server that hangs up on one resets the connection, and the
+    refusal is lost on the way (RFC 9112, 9.6): so some of the rest is read before the end, and forgotten.
+    """
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await drain(receive)
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 def problem(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _GZIP = 16 + zlib.MAX_WBITS
+DRAINED_BYTES, DRAINED_S = 4_194_304, 1.0
+"""How much of a body that was refused is read on, and for how long, so that the sender hears why."""
 
 
 class TooLarge(Exception):
@@ -123,6 +126,18 @@ async def _rest(receive: Receive, start: bytes, cap_bytes: int, arriving: Arrivi
             chunk, more = message.get("body", b""), message.get("more_body", False)
     finally:
         arriving.give_back(size_bytes)
+
+
+async def drain(receive: Receive) -> None:
+    """This will read on and keep nothing: until the body ends, the sender hangs up, or it has been enough."""
+    left = DRAINED_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAINED_S):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
 
 
 def gunzip(body: bytes, *, cap_bytes: int) -> bytes:

@@ -8,7 +8,7 @@ existence included, gives one and the same 401, and so does a door that this sou
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from app.core.resources import Resources
 from app.db.engine import Database
 from app.ingest import answers
 from app.ingest.admission import LIMITED, Admission
-from app.ingest.answers import Answer
+from app.ingest.answers import Answer, Send
 from app.ingest.bodies import Arriving, ClientGone, Crowded, Receive, TooLarge, read_body
 from app.ingest.confirmations import ask_for_confirmation
 from app.ingest.delivery_door import DeliveryDoor
@@ -66,7 +66,6 @@ PREFIX = "/in/"
 # flood must cost less than what it asks for.
 _PROVED_BYTES = 16_384
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class IngestApp:
@@ -107,9 +106,21 @@ class IngestApp:
         resources.on_close(self.aclose)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """This will answer one request; the ASGI entry."""
+        """This will serve one request; the ASGI entry."""
         if scope["type"] != "http":
             return
+        try:
+            answer = await self.answer(scope, receive)
+        except ClientGone:
+            return
+        await answers.say(answer, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive) -> Answer:
+        """This will judge one request, take what it brings, and return what is to be said.
+
+        Raises:
+            ClientGone: There is nobody left to hear it.
+        """
         started = time.perf_counter()
         public_id, slash, door_path = scope["path"][len(PREFIX) :].partition("/")
         door = self._door_of(door_path) if door_path or not slash else None
@@ -121,14 +132,11 @@ class IngestApp:
             self._requests += 1
             try:
                 answer = await self._receive(public_id, door, scope, receive)
-            except ClientGone:
-                return
             finally:
                 self._requests -= 1
         self._counted(answer.outcome).inc()
         LATENCY.observe(time.perf_counter() - started)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        return answer
 
     def _door_of(self, path: str) -> Door | None:
         return self._doors.get(path) or self._doors.get(path.partition("/")[0] + "/")

@@ -14,7 +14,7 @@ from app.auth.rules import Role
 from app.ingest.bodies import Arriving, Crowded, read_body
 from app.settings import Settings
 from tests.attacks.target import Target
-from tests.attacks.wire import Wire, exchange, request, statuses
+from tests.attacks.wire import PATIENCE_S, Wire, exchange, request, statuses
 from tests.factories.ingest import alert_body
 from tests.fixtures.database import PostgresServer
 from tests.fixtures.process import make_settings
@@ -65,30 +65,26 @@ async def test_a_body_at_the_limit_and_one_over(target: Target, url: str) -> Non
     # One more is answered before any of it is sent.
     wire = await Wire.open(url)
     await wire.send(request(target.source.url_path, lines(target, body, f"content-length: {len(body) + 1}")))
-    assert statuses(await wire.everything()) == [413]
+    assert (await wire.head()).startswith(b"HTTP/1.1 413")
     await wire.close()
 
 
 @pytest.mark.attack("B01")
 async def test_a_body_without_length_and_without_end(target: Target, url: str) -> None:
+    """The sender hears why although it is still sending, and is cut off if it goes on all the same."""
     wire = await Wire.open(url)
     await wire.send(request(target.source.url_path, lines(target, BODY, "transfer-encoding: chunked")))
 
-    async def pour() -> int:
-        poured = 0
+    async def pour() -> None:
         with suppress(ConnectionError):
             while True:
                 wire._writer.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
                 await wire._writer.drain()
-                poured += 65_536
-        return poured
 
     pouring = asyncio.create_task(pour())
     head = await wire.head()
+    await asyncio.wait_for(pouring, PATIENCE_S)
     await wire.close()
-    with suppress(asyncio.CancelledError):
-        pouring.cancel()
-        await pouring
     assert head.startswith(b"HTTP/1.1 413")
     assert b"connection: close" in head.lower()
     assert await target.deliveries() == []

@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from app.core.errors import Unavailable
 from app.core.resources import Resources
 from app.ingest import answers
-from app.ingest.answers import Answer
+from app.ingest.answers import Answer, Send
 from app.ingest.bodies import Arriving, ClientGone, Crowded, Receive, TooLarge, read_body
 from app.ingest.dropin import pagerduty
 from app.ingest.dropin.keys import MAX_KEY_CHARS, SenderKeys
@@ -34,8 +34,7 @@ REQUESTS = counter(
 )
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Intake = Callable[[Scope, Receive], Awaitable[Answer]]
 
 PAGERDUTY_MAX_BYTES = 524_288
 """What PagerDuty documents as the limit of an event. It is read before the sender is known: the key stands in it."""
@@ -47,7 +46,7 @@ _NOT_SERVED = answers.json_answer(404, {"message": "Not found."}, "not_found")
 class DropInApp:
     """Serves the other services' paths of one process, on top of its intake route."""
 
-    def __init__(self, resources: Resources, intake: App) -> None:
+    def __init__(self, resources: Resources, intake: Intake) -> None:
         self._settings = resources.get(Settings).ingest
         self._intake = intake
         self._keys = SenderKeys(resources)
@@ -72,8 +71,7 @@ class DropInApp:
         except ClientGone:
             return
         self._count(route, answer.status)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await answers.say(answer, receive, send)
 
     def _count(self, route: Route | None, status: int) -> None:
         label = (route.api.value if route is not None else "none", status)
@@ -141,16 +139,7 @@ class DropInApp:
         inner = dict(scope)
         inner["path"], inner["raw_path"] = unquote(path), path.encode("latin-1")
         inner["headers"] = _with_key(scope["headers"], key)
-        heard: list[MutableMapping[str, Any]] = []
-
-        async def hear(message: MutableMapping[str, Any]) -> None:
-            heard.append(message)
-
-        await self._intake(inner, receive, hear)
-        if not heard:
-            raise ClientGone
-        start, body = heard[0], heard[1]
-        return translate(route, Answer(start["status"], tuple(start["headers"]), body["body"], ""))
+        return translate(route, await self._intake(inner, receive))
 
 
 def _genie_key(scope: Scope) -> str:

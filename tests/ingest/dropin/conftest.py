@@ -88,7 +88,7 @@ async def world(scratch_database: Database, scratch_resources: Resources) -> Asy
     settings = settings.model_copy(update={"ingest": settings.ingest.model_copy(update=forgetful)})
     scratch_resources.provide(Settings, settings)
     intake = IngestApp(scratch_resources)
-    dropin = DropInApp(scratch_resources, intake)
+    dropin = DropInApp(scratch_resources, intake.answer)
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
         await (dropin if DropInApp.serves(scope["path"]) else intake)(scope, receive, send)

@@ -152,7 +152,7 @@ async def senders(scratch_database: Database, scratch_resources: Resources, cloc
 
     scratch_resources.provide(RemoteKeys, RemoteKeys(fetch, ticks=lambda: 0.0))
     intake = IngestApp(scratch_resources)
-    dropin = DropInApp(scratch_resources, intake)
+    dropin = DropInApp(scratch_resources, intake.answer)
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
         await (dropin if DropInApp.serves(scope["path"]) else intake)(scope, receive, send)
