@@ -19,7 +19,7 @@ from app.ingest.answers import Answer
 from app.ingest.delivery_door import DeliveryDoor
 from app.ingest.dropin.stored import keep
 from app.ingest.known_sources import KnownSource
-from app.ingest.sources.pagerduty_events import KEY_HEADER, faults, is_first_version
+from app.ingest.sources.pagerduty_events import CHANGE_HEADER, KEY_HEADER, faults, is_first_version
 from app.net.signing import SignedRequest, Verified
 
 KIND = "pagerduty_events"
@@ -63,7 +63,7 @@ class PagerDutyDoor:
         errors = faults(event, change=change)
         if errors:
             return invalid(errors)
-        first = is_first_version(event)
+        first = is_first_version(event) and not change
         named = event.get("incident_key" if first else "dedup_key")
         is_named = isinstance(named, str) and bool(named.strip())
         body = without_key(request.body, event)
@@ -78,7 +78,8 @@ class PagerDutyDoor:
                 request,
                 body=body,
                 delivery_id=delivery_id,
-                headers={} if is_named else {KEY_HEADER: delivery_id.hex},
+                headers=({CHANGE_HEADER: "true"} if change else {})
+                | ({} if is_named else {KEY_HEADER: delivery_id.hex}),
                 once=not is_named,
             )
         except Unavailable:

@@ -98,9 +98,10 @@ async def test_the_first_version_is_served_too(world: World) -> None:
     assert await mover.states() == [("Old but alive", "resolved")]
 
 
-async def test_a_change_event_is_kept_and_makes_no_alert(world: World) -> None:
+@pytest.mark.parametrize("more", [{}, {"event_action": "trigger"}, {"event_action": "snooze"}])
+async def test_a_change_event_is_kept_and_makes_no_alert(world: World, more: dict[str, str]) -> None:
     mover = await world.mover("pagerduty_events")
-    answer = await mover.event("/v2/change/enqueue", payload={"summary": "Deployed 1.2"})
+    answer = await mover.event("/v2/change/enqueue", payload={"summary": "Deployed 1.2"}, **more)
     assert (answer.status_code, answer.json()) == (202, {"status": "success", "message": "Change event processed"})
     await mover.work()
     [delivery] = await mover.rows("select * from deliveries")

@@ -22,6 +22,9 @@ from app.ingest.rules import fields, values
 KEY_HEADER = "x-tocsin-alias"
 """Set by the door where the sender left the choice of the key to us."""
 
+CHANGE_HEADER = "x-tocsin-change"
+"""Set by the door of change events: what is sent there is one whatever else it says."""
+
 _ACTIONS = {
     "trigger": AlertStatus.FIRING,
     "acknowledge": AlertStatus.ACKNOWLEDGED,
@@ -39,10 +42,11 @@ def parse(body: bytes, headers: Mapping[str, str], config: NoConfig) -> list[Ale
         ParseError: No event of one of the three kinds.
     """
     event = load_object(body)
-    found = faults(event)
+    change = CHANGE_HEADER in headers or _is_change(event)
+    found = faults(event, change=change)
     if found:
         raise ParseError("body.unexpected_shape", "; ".join(found))
-    if is_change(event):
+    if change:
         return Events(notes=["a change event: kept, and no alert is made of it"])
     alias = headers.get(KEY_HEADER, "")
     return [_first_version(event, alias) if is_first_version(event) else _second_version(event, alias)]
@@ -53,23 +57,18 @@ def is_first_version(event: Mapping[str, Any]) -> bool:
     return "event_type" in event
 
 
-def is_change(event: Mapping[str, Any]) -> bool:
-    """This will tell change events by their having no action at all."""
-    return "event_action" not in event and "event_type" not in event and isinstance(event.get("payload"), dict)
-
-
-def faults(event: Mapping[str, Any], *, change: bool | None = None) -> list[str]:
+def faults(event: Mapping[str, Any], *, change: bool) -> list[str]:
     """This will say what is wrong with an event, as PagerDuty's answers do; nothing where it can be taken.
 
     Args:
         event: As sent.
-        change: Whether it was sent as a change event; None looks.
+        change: Whether it is a change event, which has no action, or none that means anything.
     """
+    payload = event.get("payload")
+    if change:
+        return [] if _text(payload, "summary") else ["'payload.summary' is missing or blank"]
     if is_first_version(event):
         return _faults_of_first(event)
-    payload = event.get("payload")
-    if change or (change is None and is_change(event)):
-        return [] if _text(payload, "summary") else ["'payload.summary' is missing or blank"]
     action = event.get("event_action")
     if not isinstance(action, str) or not action:
         return ["'event_action' is missing or blank"]
@@ -79,6 +78,11 @@ def faults(event: Mapping[str, Any], *, change: bool | None = None) -> list[str]
     if action == "trigger":
         return found + _faults_of_trigger(payload)
     return found if _text(event, "dedup_key") or found else ["'dedup_key' is missing or blank"]
+
+
+def _is_change(event: Mapping[str, Any]) -> bool:
+    """Behind a source's own address change events are told by their having no action at all."""
+    return "event_action" not in event and "event_type" not in event and isinstance(event.get("payload"), dict)
 
 
 def _faults_of_trigger(payload: object) -> list[str]:
