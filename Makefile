@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 MINUTES ?= 30
 
-.PHONY: help up demo test lint format type arch check bench soak dashboards reference lock env-example migrate revision install clean
+.PHONY: help up demo test fuzz lint format type arch check bench soak dashboards reference lock env-example migrate revision install clean
 
 help: ## Show what make can do
 	@echo "make up      install everything, start Tocsin, show a first alert become an incident (Ctrl-C stops it)"
@@ -31,6 +31,9 @@ demo: $(STAMP) ## Do the same, then exit: 0 only when every step was seen
 
 test: $(STAMP) ## Run the tests
 	@cd "$(ROOT)" && $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+fuzz: $(STAMP) ## Try other generated inputs than the tests do, ten times as many; prints how to repeat what fails
+	@cd "$(ROOT)" && $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m hypothesis --hypothesis-profile=other --timeout=1800
 
 lint: $(STAMP) ## Lint and check the formatting
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check -q .

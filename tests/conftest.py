@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.clock",
     "tests.fixtures.database",
+    "tests.fixtures.examples",
     "tests.fixtures.otlp",
     "tests.fixtures.process",
     "tests.fixtures.redis",

@@ -35,7 +35,7 @@ from app.net.signing.format import KeyValueFormat, ListFormat, PrefixFormat, Sig
 from app.net.signing.signatures import compile_splitter
 from tests.net.signing.senders import NOW, OURS, secret
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=5)

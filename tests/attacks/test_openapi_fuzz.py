@@ -37,15 +37,12 @@ BASE = "http://tocsin.test"
 
 
 def cases_of(operation: Any, mode: GenerationMode) -> list[Case]:
-    """A few cases of one operation, the same in every run."""
+    """A few cases of one operation."""
     found: list[Case] = []
 
     @given(operation.as_strategy(mode))
     @settings(
         max_examples=EACH,
-        derandomize=True,
-        database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

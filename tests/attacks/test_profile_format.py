@@ -23,7 +23,7 @@ TEMPLATES = {
 
 @pytest.mark.attack("A27", "A35")
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_a_bent_profile_does_not_load_or_still_proves_itself(data: st.DataObject) -> None:
     """A profile is text that somebody writes: whatever is bent in it, it loads with its vectors or not at all."""
     document = copy.deepcopy(TEMPLATES[data.draw(st.sampled_from(sorted(TEMPLATES)))])

@@ -65,7 +65,7 @@ details = st.dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=st.lists(details, min_size=10, max_size=10))
 @example(written=[{"n": 5.126361194263351e16}, {"n": 1e16}, {"n": -0.0}, {"n": 1e300}, {"n": 5e-324}])
 async def test_whatever_is_written_reads_back_whole(database: Database, written: list[dict[str, Any]]) -> None:

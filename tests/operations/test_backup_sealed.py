@@ -50,7 +50,7 @@ def test_the_same_bytes_never_look_the_same() -> None:
 
 
 @given(place=st.integers(0, 2 * MEBIBYTE + 40), bit=st.integers(0, 7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_bit_can_be_changed(place: int, bit: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     sealed = bytearray(SEALED)
     sealed[place % len(sealed)] ^= 1 << bit

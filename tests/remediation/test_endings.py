@@ -99,9 +99,7 @@ async def live(ward: Ward, source: str, world: World) -> RunDetail:
     raise AssertionError(f"no end after {MAX_TURNS} turns: {run.state} at {[step.key for step in run.steps]}")
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(drawn=loadable, world=worlds)
 async def test_every_run_ends_within_its_time(
     ward: Ward, drawn: tuple[dict[str, Any], LoadedRunbook], world: World

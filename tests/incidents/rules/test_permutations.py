@@ -45,7 +45,7 @@ def _regroup(one: Signal, group_key: str, group_labels: object) -> Signal:
 
 
 @given(histories())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_i3_any_order_of_arrival_ends_in_the_same_alert_states_and_the_same_resolution(
     history: tuple[list[Signal], list[Signal], list[int]],
 ) -> None:

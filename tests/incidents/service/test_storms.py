@@ -203,7 +203,7 @@ from storms s join incidents i on i.id = s.incident_id
 
 
 @given(steps=STEPS, seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_interleaving_of_floods_resolves_and_p0s_adds_up_and_stays_with_its_tenant(
     database: Database, clock: FakeClock, heard: Heard, steps: list[tuple[int, int, str, int]], seed: int
 ) -> None:

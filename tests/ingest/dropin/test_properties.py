@@ -9,7 +9,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.resources import Resources
@@ -105,7 +105,6 @@ def understood(kind: str, kept: list[SignedRequest]) -> None:
         assert all(event.dedup_key and event.title for event in events)
 
 
-@settings(deadline=None)
 @given(event=st.one_of(EVENTS, JSON), path=st.sampled_from(PAGERDUTY_PATHS))
 def test_any_event_is_answered_as_documented_and_understood_if_accepted(event: object, path: str) -> None:
     deliveries = Deliveries()
@@ -122,7 +121,6 @@ def test_any_event_is_answered_as_documented_and_understood_if_accepted(event: o
         understood("pagerduty_events", deliveries.kept)
 
 
-@settings(deadline=None)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_are_no_event_or_one(body: bytes) -> None:
     door = PagerDutyDoor(cast("DeliveryDoor", Deliveries()), retry_after_s=1)
@@ -130,7 +128,6 @@ def test_any_bytes_are_no_event_or_one(body: bytes) -> None:
     assert asyncio.run(door.take(cast("KnownSource", None), VERDICT, request)).status in (202, 400)
 
 
-@settings(deadline=None)
 @given(
     event=EVENTS,
     key=st.text("0123456789abcdef", min_size=32, max_size=32),
@@ -145,7 +142,6 @@ def test_a_key_is_in_nothing_that_is_kept(event: dict[str, Any], key: str, where
     orjson.loads(kept)
 
 
-@settings(deadline=None)
 @given(
     body=st.one_of(REQUESTS.map(orjson.dumps), JSON.map(orjson.dumps), st.binary(max_size=100)),
     alias=TEXTS,
@@ -169,7 +165,6 @@ def test_any_request_is_answered_as_documented_and_understood_if_accepted(body: 
         assert deliveries.kept == []
 
 
-@settings(deadline=None)
 @given(
     path=st.text(max_size=60), method=st.sampled_from(["GET", "POST", "DELETE", "PUT"]), query=st.binary(max_size=60)
 )

@@ -70,7 +70,7 @@ def test_what_is_no_credential_stays() -> None:
     assert orjson.loads(redact_body(body).text) == orjson.loads(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON)
 def test_any_json_keeps_its_shape(document: object) -> None:
     shown = redact_body(orjson.dumps(document))
@@ -78,7 +78,7 @@ def test_any_json_keeps_its_shape(document: object) -> None:
     assert redact_body(shown.text.encode()).text == shown.text, "looking twice hides nothing more"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_any_bytes_become_text(body: bytes) -> None:
     redact_body(body).text.encode()

@@ -90,7 +90,7 @@ SOURCES = st.fixed_dictionaries(
 
 
 @seed(20301)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(
     source=SOURCES,
     number=st.integers(0, 2**32),
@@ -111,7 +111,7 @@ def test_the_identity_differs_in_nothing(source: dict[str, Any], number: int, si
 
 
 @seed(20302)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(source=SOURCES, candidate=SOURCES, number=st.integers(0, 2**32))
 def test_a_trial_says_the_same_each_time_and_stays_small(
     source: dict[str, Any], candidate: dict[str, Any], number: int

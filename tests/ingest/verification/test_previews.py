@@ -128,7 +128,6 @@ ANY = st.recursive(
 @given(data=st.data())
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 async def test_any_document_and_any_request_are_judged_or_refused(web: httpx.AsyncClient, data: st.DataObject) -> None:

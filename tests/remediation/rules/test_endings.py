@@ -13,7 +13,7 @@ from app.remediation.rules.graph import ESCALATED, HANDED_ON, TERMINAL, Edge, ed
 from app.remediation.rules.loader import LoadedRunbook
 from tests.remediation.random_runbooks import load_or_none, loadable, source_of
 
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 Loadable = tuple[dict[str, Any], LoadedRunbook]
 
 
