@@ -8,9 +8,11 @@ import pytest
 
 from app.core.ids import TenantId
 from app.core.resources import Resources
+from app.db.engine import Database
 from app.settings import Settings
 from tests.factories.ingest import Sender, make_sender
 from tests.fixtures.commands import put_in_environment
+from tests.fixtures.database import make_tenant
 
 
 def without_memory(resources: Resources) -> None:
@@ -24,6 +26,12 @@ def without_memory(resources: Resources) -> None:
 def environment(settings: Settings, tenant_id: TenantId, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an operator of the tenant has set before they type a command."""
     put_in_environment(monkeypatch, settings, TOCSIN_TENANT=str(tenant_id))
+
+
+@pytest.fixture
+async def tenant(scratch_database: Database) -> TenantId:
+    """On the test's own database."""
+    return await make_tenant(scratch_database)
 
 
 @pytest.fixture

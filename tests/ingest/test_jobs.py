@@ -14,44 +14,14 @@ from app.core.clock import FakeClock
 from app.core.ids import TenantId
 from app.core.resources import Resources
 from app.db.engine import Database
-from app.db.system import system_session
 from app.db.tenancy import TenantSession, tenant_session
 from app.ingest import jobs
-from app.ingest.batches import store_batch
-from app.ingest.schemas import ReceiptDetail
-from app.ingest.service import accept_again, get_receipt, processing
+from app.ingest.service import accept_again, processing
 from app.settings import Settings
-from tests.factories.ingest import ACTOR, Sender, alert_body, committed_source, make_intake
-from tests.fixtures.database import make_tenant
-from tests.fixtures.jobs import make_runner, run_jobs
+from tests.factories.ingest import ACTOR, Sender, alert_body, committed_source
+from tests.fixtures.jobs import run_jobs
+from tests.ingest.drains import drains, receipt_of, scalars, sweep
 from workers.runner import Outcome
-
-
-@pytest.fixture
-async def tenant(scratch_database: Database) -> TenantId:
-    return await make_tenant(scratch_database)
-
-
-async def receipt_of(database: Database, tenant_id: TenantId, receipt_id: object) -> ReceiptDetail:
-    async with tenant_session(database, tenant_id) as session:
-        return await get_receipt(session, delivery_id=receipt_id)  # type: ignore[arg-type]
-
-
-async def scalars(database: Database, tenant_id: TenantId, statement: str) -> list[Any]:
-    async with tenant_session(database, tenant_id) as session:
-        return list((await session.execute(text(statement))).scalars())
-
-
-async def drains(database: Database, tenant_id: TenantId) -> list[str]:
-    return await scalars(database, tenant_id, "select state from jobs where kind = 'ingest.drain_intake' order by id")
-
-
-async def sweep(database: Database, *, older_than: timedelta) -> list[Any]:
-    async with system_session(database, reason="test.sweep_intake") as session:
-        found = await session.execute(
-            text("select tenant_id, shard, job_id from tocsin_private.sweep_intake(:older, 100)"), {"older": older_than}
-        )
-        return list(found.all())
 
 
 async def test_a_delivery_becomes_an_alert_and_its_receipt_says_so(
@@ -222,105 +192,3 @@ async def test_a_failed_delivery_can_be_tried_again(
     assert len(await sweep(scratch_database, older_than=timedelta(0))) == 1
     await run_jobs(scratch_resources)
     assert (await receipt_of(scratch_database, tenant, bad["receipt_id"])).state == "processed"
-
-
-async def test_a_backlog_goes_on_in_jobs_that_give_way(
-    scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database, tenant: TenantId
-) -> None:
-    settings = scratch_resources.get(Settings)
-    changes = {"drain_first_batch_size": 1, "drain_batch_size": 2, "drain_budget_s": 1e-9}
-    small = settings.ingest.model_copy(update=changes)
-    scratch_resources.provide(Settings, settings.model_copy(update={"ingest": small}))
-    source = await committed_source(scratch_resources, tenant)
-    await asyncio.gather(*(scratch_sender.send(source) for _ in range(6)))
-    await run_jobs(scratch_resources)
-    assert await scalars(scratch_database, tenant, "select distinct state from deliveries") == ["processed"]
-    drains = "select kind || ' ' || priority from jobs where kind like 'ingest.%' order by created_at, id"
-    # One, then two and two, then the last; a successor is there only while something is left.
-    assert await scalars(scratch_database, tenant, drains) == [
-        "ingest.drain_intake 100",
-        *["ingest.drain_backlog 200"] * 3,
-    ]
-
-
-async def test_a_delivery_that_relied_on_a_job_drained_before_it_committed_is_not_stranded(
-    scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database, tenant: TenantId
-) -> None:
-    """The race of coalescing: the late batch meets a scheduled job, and commits when that job is long done."""
-    source = await committed_source(scratch_resources, tenant)
-    settings = scratch_resources.get(Settings).ingest
-    await scratch_sender.send(source)  # schedules the job
-    [shard] = await scalars(scratch_database, tenant, "select shard from deliveries")
-    late = make_intake(source, shard=shard)
-    async with tenant_session(scratch_database, tenant) as session:
-        await store_batch(session, [late], settings=settings)
-        await run_jobs(scratch_resources)
-    assert await drains(scratch_database, tenant) == ["succeeded"], "the late batch relied on the job that is done"
-    assert (await receipt_of(scratch_database, tenant, late.id)).state == "accepted"
-    assert await sweep(scratch_database, older_than=timedelta(minutes=1)) == [], "not yet: it may be on its way"
-    [swept] = await sweep(scratch_database, older_than=timedelta(0))
-    assert (swept.tenant_id, swept.shard, swept.job_id.version) == (tenant, shard, 7)
-    assert await sweep(scratch_database, older_than=timedelta(0)) == [], "once is enough"
-    await run_jobs(scratch_resources)
-    assert await drains(scratch_database, tenant) == ["succeeded", "succeeded"]
-    assert (await receipt_of(scratch_database, tenant, late.id)).state == "processed"
-
-
-async def test_the_sweep_looks_at_every_tenant_and_leaves_those_with_an_open_job_alone(
-    scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database
-) -> None:
-    tenants = [await make_tenant(scratch_database) for _ in range(3)]
-    for tenant in tenants:
-        await scratch_sender.send(await committed_source(scratch_resources, tenant))
-    for state in ("scheduled", "published", "running"):
-        for tenant in tenants:
-            async with tenant_session(scratch_database, tenant) as session:
-                await session.execute(text("update jobs set state = :state"), {"state": state})
-        assert await sweep(scratch_database, older_than=timedelta(0)) == [], state
-    for tenant in tenants:
-        async with tenant_session(scratch_database, tenant) as session:
-            await session.execute(text("update jobs set state = 'scheduled'"))
-    for tenant in tenants[:2]:
-        async with tenant_session(scratch_database, tenant) as session:
-            await session.execute(text("delete from jobs"))
-    assert {row.tenant_id for row in await sweep(scratch_database, older_than=timedelta(0))} == set(tenants[:2])
-    assert set(await run_jobs(scratch_resources)) == {Outcome.SUCCEEDED}
-    for tenant in tenants:
-        assert await scalars(scratch_database, tenant, "select state from deliveries") == ["processed"]
-
-
-async def test_two_workers_on_one_shard_share_the_deliveries(
-    scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database, tenant: TenantId
-) -> None:
-    source = await committed_source(scratch_resources, tenant)
-    await asyncio.gather(*(scratch_sender.send(source) for _ in range(30)))
-    async with tenant_session(scratch_database, tenant) as session:
-        await session.execute(
-            text(
-                "insert into jobs (tenant_id, id, kind, queue, payload, unique_key, coalesces, max_attempts, state)"
-                " select tenant_id, gen_random_uuid(), kind, queue, payload, null, coalesces, max_attempts, 'published'"
-                " from jobs"
-            )
-        )
-        await session.execute(text("update jobs set state = 'published'"))
-        ids = list((await session.execute(text("select id from jobs"))).scalars())
-    runner = make_runner(scratch_resources)
-    assert len(ids) == 2
-    outcomes = await asyncio.gather(*(runner.run(tenant, job_id) for job_id in ids))
-    assert set(outcomes) == {Outcome.SUCCEEDED}
-    await run_jobs(scratch_resources)
-    assert await scalars(scratch_database, tenant, "select count(*) from alerts") == [30]
-    assert await scalars(scratch_database, tenant, "select distinct state from deliveries") == ["processed"]
-
-
-async def test_expired_replay_keys_are_removed_in_bounded_steps(
-    scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database, tenant: TenantId
-) -> None:  # I8
-    source = await committed_source(scratch_resources, tenant)
-    await asyncio.gather(*(scratch_sender.send(source) for _ in range(3)))
-    await run_jobs(scratch_resources)
-    async with tenant_session(scratch_database, tenant) as session:
-        await session.execute(text("update replay_keys set expires_at = now() - interval '1 hour'"))
-    async with system_session(scratch_database, reason="test.purge") as session:
-        expire = text("select tocsin_private.expire_replay_keys(2)")
-        assert [(await session.execute(expire)).scalar_one() for _ in range(3)] == [2, 1, 0]

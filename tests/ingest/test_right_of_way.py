@@ -20,14 +20,8 @@ from app.ingest.batches import store_batch
 from app.ingest.service import processing
 from app.settings import Settings
 from tests.factories.ingest import committed_source, make_intake
-from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import make_runner, run_jobs
 from workers.runner import GAVE_WAY, Outcome
-
-
-@pytest.fixture
-async def tenant(scratch_database: Database) -> TenantId:
-    return await make_tenant(scratch_database)
 
 
 @pytest.mark.parametrize(("deliveries", "gives_way"), [(1, False), (5, True)])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,19 +34,13 @@ from app.settings import Settings
 from app.settings.redis import RedisSettings
 from app.wiring import build_resources, close_resources
 from tests.fixtures.database import PostgresServer
-from tests.operations.backups import NOW, Filled, back_up, bring_back, empty_target, fill
+from tests.operations.backups import NOW, Filled, back_up, bring_back, fill
 from workers.backup_watch import EVERY_S, BackupWatch
 
 
 @pytest.fixture
 async def filled(postgres: PostgresServer, scratch_name: str, scratch_resources: Resources) -> Filled:
     return await fill(postgres, scratch_name, scratch_resources)
-
-
-@pytest.fixture
-async def target(postgres: PostgresServer) -> AsyncIterator[str]:
-    async with empty_target(postgres) as name:
-        yield name
 
 
 async def test_every_row_of_every_tenant_comes_back(

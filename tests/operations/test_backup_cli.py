@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from app.core.resources import Resources
 from app.settings import Settings
 from tests.fixtures.commands import run_command
 from tests.fixtures.database import PostgresServer
-from tests.operations.backups import Filled, empty_target, fill
+from tests.operations.backups import Filled, fill
 
 
 @pytest.fixture
@@ -33,12 +32,6 @@ async def filled(
     }.items():
         monkeypatch.setenv(name, value)
     return await fill(postgres, scratch_name, scratch_resources)
-
-
-@pytest.fixture
-async def target(postgres: PostgresServer) -> AsyncIterator[str]:
-    async with empty_target(postgres) as name:
-        yield name
 
 
 async def run(*words: str, of: typer.Typer = app, answer: str = "") -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,14 @@ from app.operations.backup.manifest import manifest_path
 from app.operations.backup.programs import find_programs, libpq_environment
 from app.operations.backup.rehearsal import check_file
 from app.operations.backup.restoring import for_server
-from tests.fixtures.database import PostgresServer, make_tenant
-from tests.operations.backups import back_up, bring_back, empty_target, tables_in
+from tests.fixtures.database import PostgresServer
+from tests.operations.backups import back_up, bring_back, tables_in
 
 
 @pytest.fixture
 async def dump(postgres: PostgresServer, scratch_name: str, tmp_path: Path) -> Path:
     """A backup of a migrated database without tenants."""
     return (await back_up(postgres, scratch_name, tmp_path / "backups"))[1]
-
-
-@pytest.fixture
-async def target(postgres: PostgresServer) -> AsyncIterator[str]:
-    async with empty_target(postgres) as name:
-        yield name
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -281,26 +275,3 @@ def test_a_password_is_never_an_argument() -> None:
         "PGAPPNAME": "tocsin-backup",
         "PGCONNECT_TIMEOUT": "10",
     }
-
-
-async def test_tenants_of_an_older_backup_come_back(postgres: PostgresServer, target: str, tmp_path: Path) -> None:
-    """A backup of an earlier schema is restored as it was; the migration is run after."""
-    import asyncio
-
-    from app.db.engine import Database
-    from app.db.migrate import downgrade, upgrade
-
-    name = await postgres.clone()
-    database = Database.from_settings(postgres.settings_for(name))
-    tenant = await make_tenant(database)
-    await database.dispose()
-    older, owner = postgres.server.url_for("tocsin_owner", database=name), "tocsin_owner"
-    _, dump = await back_up(postgres, name, tmp_path)
-    await bring_back(postgres, dump, target)
-    url = postgres.server.url_for(owner, database=target)
-    await asyncio.to_thread(downgrade, url, "0008")
-    await asyncio.to_thread(upgrade, url)
-    assert older != url
-    async with postgres.superuser(target) as connection:
-        assert await connection.fetchval("select id from tenants") == tenant
-    await postgres.drop(name)

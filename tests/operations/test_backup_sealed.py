@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from app.operations.backup.errors import BackupDamaged, KeyMissing
 from app.operations.backup.rehearsal import check_file
 from app.operations.backup.sealing import CHUNK_BYTES, Sealer, open_sealed
 from tests.fixtures.database import PostgresServer
-from tests.operations.backups import back_up, bring_back, empty_target, tables_in
+from tests.operations.backups import back_up, bring_back, tables_in
 
 KEY, OTHER = bytes(range(32)), bytes(32)
 MEBIBYTE = 1024 * 1024
@@ -90,12 +89,6 @@ def test_another_key_opens_nothing(tmp_path: Path) -> None:
         unseal(seal(b"body"), tmp_path / "file", key=OTHER)
     with pytest.raises(KeyMissing, match="'2026a', which is not configured"):
         list(open_sealed(tmp_path / "file", {"2027a": KEY}))
-
-
-@pytest.fixture
-async def target(postgres: PostgresServer) -> AsyncIterator[str]:
-    async with empty_target(postgres) as name:
-        yield name
 
 
 async def test_an_encrypted_backup_comes_back_with_its_key_only(

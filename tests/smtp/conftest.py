@@ -114,6 +114,9 @@ class Mailbox:
             return list(found.all())
 
 
+HEAD = b"Subject: x\r\n\r\n"
+
+
 def mail(subject: str = "Disk full on db-1", body: str = "93 %\n", **headers: str) -> EmailMessage:
     """The smallest mail that makes sense."""
     message = EmailMessage()

@@ -22,13 +22,7 @@ from app.ingest.service import CreatedSource, get_receipt
 from app.ingest.sources import get_source
 from tests.contracts.test_sources import FOLDER, read_sample
 from tests.factories.ingest import Sender, committed_source
-from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
-
-
-@pytest.fixture
-async def tenant(scratch_database: Database) -> TenantId:
-    return await make_tenant(scratch_database)
 
 
 class Line:
