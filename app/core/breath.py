@@ -16,8 +16,8 @@ AT_A_STRETCH_S = 0.002
 HOLDS_S = 0.1
 """Seconds for which work has the way. What takes longer mostly waits for something other than the loop, and it may be for
 a lock that the one who gives way holds."""
-GIVES_S, GIVES_SHARE = 0.25, 0.75
-"""What a backlog waits at the most: so many seconds at once, and that share of its time."""
+GIVES_S = 0.15
+"""Seconds that one piece of a backlog's work waits at the most, all its waits together: it may hold locks meanwhile."""
 
 
 class RightOfWay:
@@ -78,8 +78,8 @@ class Breath:
 
     Args:
         stretch_s: Seconds that it may compute at a stretch.
-        hold: The work's own. Once that is over it waits for those who have the way, yet not for ever: it must come to an
-            end although there is always somebody. Without one it only lets others have a turn.
+        hold: The work's own. Once that is over it waits for those who have the way, ``GIVES_S`` for each piece of it: it
+            must come to an end although there is always somebody. Without one it only lets others have a turn.
 
     Attributes:
         waited_s: Seconds that it has waited for others so far.
@@ -88,8 +88,13 @@ class Breath:
     def __init__(self, stretch_s: float = AT_A_STRETCH_S, *, hold: Hold | None = None) -> None:
         self._stretch_s = stretch_s
         self._hold = hold
-        self._began = self._since = time.perf_counter()
+        self._since = time.perf_counter()
+        self._left_s = GIVES_S
         self.waited_s = 0.0
+
+    def renew(self) -> None:
+        """This will begin another piece of work, which may wait as long again."""
+        self._left_s = GIVES_S
 
     async def take(self) -> None:
         """This will let everything else that is ready run, if it is time to, or wait for who has the way."""
@@ -102,11 +107,12 @@ class Breath:
         self._since = time.perf_counter()
 
     async def _give_way(self, way: RightOfWay) -> None:
-        left_s = GIVES_S + GIVES_SHARE * (time.perf_counter() - self._began) - self.waited_s
-        if left_s > 0:
-            self.waited_s += await way.wait_free(most_s=left_s)
-        else:
+        if self._left_s <= 0:
             await asyncio.sleep(0)
+            return
+        waited_s = await way.wait_free(most_s=self._left_s)
+        self._left_s -= waited_s
+        self.waited_s += waited_s
 
 
 _BREATH: ContextVar[Breath] = ContextVar("tocsin_breath")
@@ -124,8 +130,20 @@ def breathing(breath: Breath) -> Iterator[Breath]:
 
 async def breathe() -> None:
     """This will take breath in the middle of long work; cheap enough for every element of a batch."""
+    await _current().take()
+
+
+async def breathe_anew() -> None:
+    """This will take breath before another piece of long work, while nothing is locked for it."""
+    breath = _current()
+    breath.renew()
+    await breath.take()
+    breath.renew()
+
+
+def _current() -> Breath:
     breath = _BREATH.get(None)
     if breath is None:
         breath = Breath()
         _BREATH.set(breath)
-    await breath.take()
+    return breath

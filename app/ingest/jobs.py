@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from app.core.backoff import RetryPolicy
-from app.core.breath import breathe
+from app.core.breath import breathe_anew
 from app.core.jobs import BACKLOG_PRIORITY, Job, Queue, registry
 from app.db.jobs.context import Completion, JobContext
 from app.db.jobs.lease import LeaseLost
@@ -106,7 +106,7 @@ async def drain_backlog(ctx: JobContext, job: DrainBacklog) -> Completion:
     gate = ctx.resources.get(BacklogGate)
     while True:
         async with gate.slots:
-            await breathe()
+            await breathe_anew()
             left = await drain.batch(limit=settings.drain_batch_size)
         if not left or time.monotonic() >= until:
             return drain.hand_on

@@ -68,19 +68,22 @@ async def test_a_batch_of_a_backlog_waits_for_what_is_fresh(
         job_id = await enqueue(session, backlog, unique_key=backlog.key)
         assert job_id is not None
         await session.execute(text("update jobs set state = 'published' where kind = 'ingest.drain_backlog'"))
-    fresh, order = scratch_resources.get(RightOfWay).take(), []
+    way, order = scratch_resources.get(RightOfWay), []
+    fresh, wait_free = way.take(), way.wait_free
 
     async def spy(*args: Any, **kwargs: Any) -> Any:
         order.append("backlog")
         return await process(*args, **kwargs)
 
-    def over() -> None:
-        order.append("fresh")
-        fresh.end()
+    async def waits(*, most_s: float) -> float:
+        order.append("waits")
+        asyncio.get_running_loop().call_soon(fresh.end)
+        return await wait_free(most_s=most_s)
 
     process, before = processing.process, GAVE_WAY._value.get()
     monkeypatch.setattr(jobs, "process", spy)
-    asyncio.get_running_loop().call_later(0.05, over)
+    monkeypatch.setattr(way, "wait_free", waits)
     assert await make_runner(scratch_resources).run(tenant, job_id) is Outcome.SUCCEEDED
-    assert order == ["fresh", "backlog"]
+    assert order == ["waits", "backlog"]
+    assert fresh.is_over
     assert GAVE_WAY._value.get() > before, "what it waited is shown"

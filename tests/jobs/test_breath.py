@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.core import breath
-from app.core.breath import Breath, RightOfWay, breathe, breathing
+from app.core.breath import Breath, RightOfWay, breathe, breathe_anew, breathing
 
 NEVER_S = 3600.0
 
@@ -70,12 +70,24 @@ async def test_a_hold_ends_by_itself_and_once_only(monkeypatch: pytest.MonkeyPat
 
 async def test_a_backlog_comes_to_an_end_although_there_is_always_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breath, "GIVES_S", 0.002)
-    monkeypatch.setattr(breath, "GIVES_SHARE", 0.0)
-    way = RightOfWay()
+    way, asked = RightOfWay(), []
     own = given_up(way)
     way.take()
+    wait_free = way.wait_free
+
+    async def measured(*, most_s: float) -> float:
+        asked.append(most_s)
+        return await wait_free(most_s=most_s)
+
+    monkeypatch.setattr(way, "wait_free", measured)
     for _ in range(50):
-        await own.take()  # the first waits for 2 ms; with nothing left to give none of the others waits
+        await own.take()
+    assert asked[0] == 0.002
+    assert sum(asked) < 0.004, "what was waited once is not waited again"
+    with breathing(own):
+        await breathe_anew()
+        await breathe()
+    assert asked.count(0.002) == 3, "before the next piece, and in it"
 
 
 async def test_long_work_lets_others_in_at_every_stretch() -> None:
