@@ -65,9 +65,10 @@ begin
     where k.place <= r.free order by k.turn, k.run_at limit p_limit
   ),
   mine as (
-    -- Locked only now: in a storm hundreds are looked at for the few that have room. What another relay takes it keeps.
+    -- Locked only now: in a storm hundreds are looked at for the few that have room. What another relay takes it keeps, and
+    -- what it took and a worker has put off since then is looked at as it is now: not due.
     select j.tenant_id, j.id, k.priority from chosen k join jobs j on j.tenant_id = k.tenant_id and j.id = k.id
-    where j.state = 'scheduled'
+    where j.state = 'scheduled' and j.run_at <= coalesce(p_now, clock_timestamp())
     for update of j skip locked
   )
   update jobs u set state = 'published', priority = c.priority, published_at = coalesce(p_now, clock_timestamp())
