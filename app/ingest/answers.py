@@ -9,9 +9,10 @@ from uuid import UUID
 
 import orjson
 
-from app.ingest.bodies import Message, Receive, drain
+from app.ingest.bodies import Drains, Message, Receive
 
 Send = Callable[[Message], Awaitable[None]]
+_DRAINS = Drains()
 
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
@@ -36,7 +37,7 @@ async def say(answer: Answer, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-        await drain(receive)
+        await _DRAINS.drain(receive)
         await send({"type": "http.response.body", "body": b""})
     else:
         await send({"type": "http.response.body", "body": answer.body})

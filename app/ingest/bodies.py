@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
-from contextlib import suppress
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -128,16 +127,37 @@ async def _rest(receive: Receive, start: bytes, cap_bytes: int, arriving: Arrivi
         arriving.give_back(size_bytes)
 
 
-async def drain(receive: Receive) -> None:
-    """This will read on and keep nothing: until the body ends, the sender hangs up, or it has been enough."""
+class Drains:
+    """Reads on after a refusal, so that whoever is still sending hears why. It keeps nothing.
+
+    Args:
+        at_once: Beyond so many senders nothing is read: a flood must cost less than what it asks for.
+    """
+
+    def __init__(self, at_once: int = 32) -> None:
+        self._left = at_once
+
+    async def drain(self, receive: Receive) -> None:
+        """This will read until the body ends, the sender hangs up, or it has been enough."""
+        if self._left <= 0:
+            return
+        self._left -= 1
+        try:
+            async with asyncio.timeout(DRAINED_S):
+                await _discard(receive)
+        except TimeoutError:
+            pass
+        finally:
+            self._left += 1
+
+
+async def _discard(receive: Receive) -> None:
     left = DRAINED_BYTES
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAINED_S):
-            while left > 0:
-                message = await receive()
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
-                left -= len(message.get("body", b""))
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
+        left -= len(message.get("body", b""))
 
 
 def gunzip(body: bytes, *, cap_bytes: int) -> bytes:
