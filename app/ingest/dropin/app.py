@@ -100,12 +100,13 @@ class DropInApp:
         event = pagerduty.read_event(body)
         if event is None:
             return pagerduty.INVALID_JSON
-        found = pagerduty.key_faults(event)
+        name = pagerduty.key_field(event, route.inner)
+        found = pagerduty.key_faults(event, name)
         if found:
             return pagerduty.invalid(found)
         self._held_bytes += len(body)
         try:
-            return await self._asked(route, str(pagerduty.key_of(event)), scope, _again(body))
+            return await self._asked(route, str(event[name]), scope, _again(body))
         finally:
             self._held_bytes -= len(body)
 

@@ -25,7 +25,7 @@ from app.net.signing import SignedRequest, Verified
 KIND = "pagerduty_events"
 KEY_FIELDS = ("routing_key", "service_key")
 _SHORTEST_KEY = 24
-CHANGE = "/v2/change/enqueue"
+CHANGE = "v2/change/enqueue"
 
 
 def invalid(errors: list[str], *, message: str = "Event object is invalid") -> Answer:
@@ -97,14 +97,13 @@ def read_event(body: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def key_of(event: Mapping[str, Any]) -> object:
-    """This will return what stands where the key belongs: version 1 has another name for it."""
-    return event.get("service_key" if is_first_version(event) else "routing_key")
+def key_field(event: Mapping[str, Any], path: str) -> str:
+    """This will return the name of the field in which the key belongs: version 1 has another one for it."""
+    return "service_key" if is_first_version(event) and not path.endswith(CHANGE) else "routing_key"
 
 
-def key_faults(event: Mapping[str, Any]) -> list[str]:
-    """This will say what is wrong with the key as such, which needs no knowledge of any key."""
-    name = "service_key" if is_first_version(event) else "routing_key"
+def key_faults(event: Mapping[str, Any], name: str) -> list[str]:
+    """This will say what is wrong with the key in a field as such, which needs no knowledge of any key."""
     key = event.get(name)
     if not isinstance(key, str) or not key:
         return [f"'{name}' is missing or blank"]

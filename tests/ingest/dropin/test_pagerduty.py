@@ -98,7 +98,7 @@ async def test_the_first_version_is_served_too(world: World) -> None:
     assert await mover.states() == [("Old but alive", "resolved")]
 
 
-@pytest.mark.parametrize("more", [{}, {"event_action": "trigger"}, {"event_action": "snooze"}])
+@pytest.mark.parametrize("more", [{}, {"event_action": "trigger"}, {"event_type": "resolve"}])
 async def test_a_change_event_is_kept_and_makes_no_alert(world: World, more: dict[str, str]) -> None:
     mover = await world.mover("pagerduty_events")
     answer = await mover.event("/v2/change/enqueue", payload={"summary": "Deployed 1.2"}, **more)
