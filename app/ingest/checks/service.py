@@ -73,8 +73,6 @@ async def create_check(
     """
     # Locked, so that two requests at once count each other's check.
     await get_source(session, source_id=wanted.source_id, lock=True)
-    if await watches.count_up_to(session, CheckRow, limit=most) >= most:
-        raise TooManyChecks(f"{most} is the most a tenant can have")
     row = CheckRow(
         **wanted.model_dump(exclude={"severity"}),
         tenant_id=session.tenant_id,
@@ -90,6 +88,9 @@ async def create_check(
     taken = CheckNameTaken(f"there is a check {wanted.name!r}")
     async with refused_by(session, "uq_checks_tenant_id_source_id_name", taken):
         session.add(row)
+    # Only now: who repeats a name at the limit hears that it is there. What was added goes with the transaction.
+    if await watches.count_up_to(session, CheckRow, limit=most + 1) > most:
+        raise TooManyChecks(f"{most} is the most a tenant can have")
     await _record(session, row, "created", actor, now)
     return row
 

@@ -56,8 +56,6 @@ async def create_heartbeat(
     """
     # Locked, so that two requests at once count each other's heartbeat.
     source = await get_source(session, source_id=wanted.source_id, lock=True)
-    if await watches.count_up_to(session, HeartbeatRow, limit=most) >= most:
-        raise TooManyHeartbeats(f"{most} is the most a tenant can have")
     row = HeartbeatRow(
         tenant_id=session.tenant_id,
         id=new_id(),
@@ -74,6 +72,9 @@ async def create_heartbeat(
     taken = HeartbeatNameTaken(f"there is a heartbeat {wanted.name!r}")
     async with refused_by(session, "uq_heartbeats_tenant_id_source_id_name", taken):
         session.add(row)
+    # Only now: who repeats a name at the limit hears that it is there. What was added goes with the transaction.
+    if await watches.count_up_to(session, HeartbeatRow, limit=most + 1) > most:
+        raise TooManyHeartbeats(f"{most} is the most a tenant can have")
     await _record(session, row, "created", actor, now)
     return view(row, source)
 

@@ -94,6 +94,8 @@ async def test_names_are_taken_once_and_checks_are_limited(
     resources.provide(Settings, settings.model_copy(update={"ingest": ingest}))
     answer = await api.post("/v1/checks", json=body | {"name": "other"}, headers=engineer)
     assert answer.json()["code"] == "check.too_many"
+    assert (await api.post("/v1/checks", json=body, headers=engineer)).json()["code"] == "check.name_taken"
+    assert len((await api.get("/v1/checks", headers=engineer)).json()["items"]) == 1, "one too many is not kept"
 
 
 @pytest.mark.usefixtures("environment")

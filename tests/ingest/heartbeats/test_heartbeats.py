@@ -249,6 +249,9 @@ async def test_names_are_the_sources_own_and_their_number_is_bounded(watched: Wa
         await make_heartbeat(watched.resources, watched.tenant_id, source_id, name=f"n{number}")
     with pytest.raises(TooManyHeartbeats):
         await make_heartbeat(watched.resources, watched.tenant_id, source_id, name="one-more")
+    assert len(await watched.rows("select id from heartbeats")) == 10, "what is one too many is not kept"
+    with pytest.raises(HeartbeatNameTaken):
+        await make_heartbeat(watched.resources, watched.tenant_id, source_id, name="n0")
     with pytest.raises(SourceNotFound):
         await make_heartbeat(watched.resources, TenantId(await make_tenant(watched.resources.get(Database))), source_id)
 
