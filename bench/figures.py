@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -64,11 +64,12 @@ class Report:
         if headline:
             self.headline[key] = round(rounds.median, 4)
 
-    def save(self) -> None:
-        """This will merge the report into ``latest.json`` and keep a copy of its own beside it."""
+    def save(self, options: Mapping[str, Any]) -> None:
+        """This will merge the report into ``latest.json``, with what it was run with, and keep a copy of its own beside it."""
         RESULTS.mkdir(exist_ok=True)
         latest = json.loads(LATEST.read_text()) if LATEST.exists() else {}
-        taken = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), **self.detail}
+        taken = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "options": dict(options)}
+        taken |= self.detail
         latest |= self.headline
         latest.setdefault("benchmarks", {})[self.name] = taken
         LATEST.write_text(json.dumps(latest, indent=1, sort_keys=True) + "\n")
