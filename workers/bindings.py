@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from celery import Celery, signals
+from celery import Celery, Task, signals
 
 from app.core.ids import TenantId
 from workers.queues import RUN_JOB
@@ -19,9 +19,10 @@ log = structlog.get_logger(__name__)
 def bind(app: Celery, runtime: WorkerRuntime) -> None:
     """This will register the one task and tie the runtime's life to the worker's."""
 
-    @app.task(name=RUN_JOB, ignore_result=True)
-    def run_job(tenant_id: str, job_id: str) -> None:
-        runtime.run_blocking(TenantId(UUID(tenant_id)), UUID(job_id))
+    @app.task(name=RUN_JOB, ignore_result=True, bind=True)
+    def run_job(task: Task[Any, None], tenant_id: str, job_id: str) -> None:
+        came = task.request.delivery_info or {}
+        runtime.run_blocking(str(came.get("routing_key")), TenantId(UUID(tenant_id)), UUID(job_id))
 
     def start(**_: Any) -> None:
         try:

@@ -36,6 +36,7 @@ from app.observability.tracing import configure_tracing, shutdown_tracing
 from app.settings import Settings
 from app.wiring import build_resources, close_resources, load_handlers
 from workers.runner import JobRunner
+from workers.slots import Slots
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,10 @@ LAST_POLL = gauge("tocsin_worker_last_poll_timestamp_seconds", "Unix time of the
 POLL_S = 1.0
 SWITCH_S = 0.001
 SETTLE_S = 5.0
+_POLL = text(
+    "select q.queue, p.tenant_id, p.id from unnest(cast(:queues as text[]), cast(:free as integer[])) q(queue, free)"
+    " cross join lateral tocsin_private.poll_published(array[q.queue], :older, q.free) p"
+)
 
 
 class WorkerRuntime:
@@ -51,10 +56,11 @@ class WorkerRuntime:
     def __init__(self, settings: Settings, *, queues: Sequence[str], concurrency: int) -> None:
         self._settings = settings
         self._queues = list(queues)
-        self._concurrency = concurrency
+        self._slots = Slots(queues, concurrency)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tocsin-loop", daemon=True)
         self._running: set[asyncio.Task[object]] = set()
+        self._put_off: set[UUID] = set()
         self._draining = threading.Event()
         self._metrics: MetricsServer | None = None
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}"
@@ -78,12 +84,16 @@ class WorkerRuntime:
         settle_heap()
         log.info("worker.started", worker=self.worker_id, queues=self._queues, metrics_port=self._metrics.port)
 
-    def run_blocking(self, tenant_id: TenantId, job_id: UUID) -> None:
-        """This will run one job on the loop and return when it is over; called on a pool thread."""
+    def run_blocking(self, queue: str, tenant_id: TenantId, job_id: UUID) -> None:
+        """This will run one job on the loop and return when it is over; called on a pool thread.
+
+        While the others' places are kept from the job's queue, it returns at once and the job waits on the loop: a thread that
+        waited with it would be missing to them.
+        """
         if self._draining.is_set():
             # Acknowledged, but not begun: the row is still published, so another worker's poll takes it.
             return
-        future = asyncio.run_coroutine_threadsafe(self._run_tracked(tenant_id, job_id), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._run_tracked(queue, tenant_id, job_id), self._loop)
         try:
             future.result()
         except FutureCancelled:
@@ -135,14 +145,31 @@ class WorkerRuntime:
         for task in list(self._running):
             task.cancel()
 
-    async def _run_tracked(self, tenant_id: TenantId, job_id: UUID) -> None:
-        await self._begin(tenant_id, job_id)
+    async def _run_tracked(self, queue: str, tenant_id: TenantId, job_id: UUID) -> None:
+        task = self._begin(queue, tenant_id, job_id)
+        if job_id not in self._put_off:
+            await task
 
-    def _begin(self, tenant_id: TenantId, job_id: UUID) -> asyncio.Task[object]:
-        task = self._loop.create_task(self._run_guarded(tenant_id, job_id))
+    def _begin(self, queue: str, tenant_id: TenantId, job_id: UUID) -> asyncio.Task[object]:
+        has_slot = self._slots.take_now(queue)
+        if not has_slot:
+            self._put_off.add(job_id)
+        task = self._loop.create_task(self._run_in_slot(queue, tenant_id, job_id, has_slot=has_slot))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    async def _run_in_slot(self, queue: str, tenant_id: TenantId, job_id: UUID, *, has_slot: bool) -> object:
+        if not has_slot:
+            try:
+                await self._slots.take(queue)
+            finally:
+                self._put_off.discard(job_id)
+        try:
+            # Put off until the worker stops: the row is still published, so another worker's poll takes it.
+            return None if self._draining.is_set() and not has_slot else await self._run_guarded(tenant_id, job_id)
+        finally:
+            self._slots.give(queue)
 
     async def _run_guarded(self, tenant_id: TenantId, job_id: UUID) -> object:
         try:
@@ -176,7 +203,7 @@ class WorkerRuntime:
                 log.warning("worker.connections_not_opened", error=repr(error)[:500])
 
     async def _poll_once(self) -> None:
-        free = self._concurrency - len(self._running)
+        free = {queue: self._slots.free(queue) for queue in self._queues}
         async with system_session(self._database, reason="worker.poll") as session:
             await session.execute(
                 text("select tocsin_private.report_worker(:id, :queues, :kinds, :running)"),
@@ -184,18 +211,13 @@ class WorkerRuntime:
                     "id": self.worker_id,
                     "queues": self._queues,
                     "kinds": sorted(load_handlers().kinds()),
-                    "running": len(self._running),
+                    "running": self._slots.running,
                 },
             )
-            found = await session.execute(
-                text("select tenant_id, id from tocsin_private.poll_published(:queues, :older, :limit)"),
-                {
-                    "queues": self._queues,
-                    "older": timedelta(seconds=self._settings.jobs.poll_fallback_s),
-                    "limit": max(0, free),
-                },
-            )
+            older = timedelta(seconds=self._settings.jobs.poll_fallback_s)
+            found = await session.execute(_POLL, {"queues": list(free), "free": list(free.values()), "older": older})
             waiting = found.all()
-        for tenant_id, job_id in waiting:
-            # Not waited for: the poll is the worker's sign of life, however long these jobs take.
-            self._begin(TenantId(tenant_id), job_id)
+        for queue, tenant_id, job_id in waiting:
+            if self._slots.free(queue):
+                # Not waited for: the poll is the worker's sign of life, however long these jobs take.
+                self._begin(queue, TenantId(tenant_id), job_id)
