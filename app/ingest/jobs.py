@@ -18,6 +18,7 @@ import structlog
 from app.core.backoff import RetryPolicy
 from app.core.breath import breathe_anew
 from app.core.jobs import BACKLOG_PRIORITY, Job, Queue, registry
+from app.db.faults import is_passing
 from app.db.jobs.context import Completion, JobContext
 from app.db.jobs.lease import LeaseLost
 from app.db.jobs.queue import enqueue
@@ -192,6 +193,11 @@ async def _alone(ctx: JobContext, delivery_id: UUID, settings: IngestSettings) -
         except Exception as failure:  # noqa: BLE001 - a poison delivery must not hold up its neighbours (F32)
             error = name_of(failure)
             log.warning("ingest.delivery_failed", delivery_id=str(delivery_id), attempts=attempts, error=error)
+            if is_passing(failure):
+                # A lock or a restart is no reason to give up somebody's alert, however often it comes.
+                async with ctx.transaction() as session:
+                    await repository.count_attempt(session, delivery_id=delivery_id, change=-1)
+                return False
     if attempts < settings.delivery_max_attempts:
         return False
     await _give_up(ctx, delivery_id, attempts=attempts, error=error)

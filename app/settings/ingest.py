@@ -102,7 +102,9 @@ class IngestSettings(BaseModel):
         " one, a storm takes no more than a processor of worker and PostgreSQL together, and the rest is free.",
     )
     delivery_max_attempts: int = Field(
-        3, ge=1, description="Times a delivery may fail for reasons other than its content before it is set aside."
+        3,
+        ge=1,
+        description="Times a delivery may fail, for reasons that do not pass by themselves, before it is set aside.",
     )
     sweep_after_s: float = Field(
         1.0, gt=0, description="Seconds after which an accepted delivery without an intake job gets one."

@@ -160,6 +160,38 @@ async def test_one_poison_delivery_is_set_aside_and_its_neighbours_go_on(
     assert await scalars(scratch_database, tenant, "select count(*) from alerts") == [10]
 
 
+async def test_a_lock_that_is_held_for_long_gives_up_nobodys_alert(
+    scratch_sender: Sender,
+    scratch_resources: Resources,
+    scratch_database: Database,
+    tenant: TenantId,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by a migration, an operator or a neighbour: far more often than a delivery may fail for reasons of its own."""
+    source = await committed_source(scratch_resources, tenant)
+    answer = (await scratch_sender.send(source)).json()
+    process = processing.process
+    tries: list[int] = []
+
+    async def behind_a_lock(session: TenantSession, *args: Any, **kwargs: Any) -> Any:
+        tries.append(len(tries))
+        if len(tries) < 12:
+            await session.execute(text("set local lock_timeout = '1ms'"))
+            await session.execute(text("select 1 from sources for update"))
+        return await process(session, *args, **kwargs)
+
+    monkeypatch.setattr(jobs, "process", behind_a_lock)
+    async with tenant_session(scratch_database, tenant) as holding:
+        await holding.execute(text("select 1 from sources for update"))
+        while len(tries) < 10:
+            await run_jobs(scratch_resources)
+    await run_jobs(scratch_resources)
+    await run_jobs(scratch_resources)
+    receipt = await receipt_of(scratch_database, tenant, answer["receipt_id"])
+    assert (receipt.state, receipt.attempts) == ("processed", 1), "only the try that succeeded counts"
+    assert await scalars(scratch_database, tenant, "select count(*) from alerts") == [1]
+
+
 async def test_a_delivery_that_kills_its_worker_is_counted_before_it_is_tried(
     scratch_sender: Sender, scratch_resources: Resources, scratch_database: Database, tenant: TenantId
 ) -> None:  # F32: the process is gone before it can write anything down

@@ -85,6 +85,7 @@ async def scalar(database: Database, tenant: TenantId, statement: str) -> int:
         return int((await session.execute(text(statement))).scalar_one())
 
 
+@pytest.mark.fault("F39", "F40")
 @pytest.mark.timeout(180)
 async def test_an_upgrade_and_a_roll_back_lose_nothing_and_refuse_nobody(
     stack: ProcessStack, postgres: PostgresServer, scratch_name: str
@@ -125,6 +126,7 @@ async def assert_nothing_is_lost(database: Database, tenant: TenantId, load: Loa
         return await scalar(database, tenant, "select count(*) from deliveries where state = 'accepted'") == 0
 
     await wait_until(settled, timeout_s=90, every_s=0.2, what="every delivery is worked through")
+    assert await scalar(database, tenant, "select count(*) from deliveries where state <> 'processed'") == 0
     assert await scalar(database, tenant, "select count(*) from alerts") == len(load.receipts)
 
 

@@ -102,8 +102,8 @@ async def load_claimed(session: TenantSession, *, ids: Sequence[UUID]) -> list[C
     return [ClaimedDelivery(*row) for row in rows.all()]
 
 
-async def count_attempt(session: TenantSession, *, delivery_id: UUID) -> int | None:
-    """This will count a try before it is made and return its number; None where there is nothing to try."""
+async def count_attempt(session: TenantSession, *, delivery_id: UUID, change: int = 1) -> int | None:
+    """This will count a try before it is made, or take one back, and return the number; None where there is nothing to try."""
     statement = (
         update(DeliveryRow)
         .where(
@@ -111,7 +111,7 @@ async def count_attempt(session: TenantSession, *, delivery_id: UUID) -> int | N
             DeliveryRow.id == delivery_id,
             DeliveryRow.state == DeliveryState.ACCEPTED.value,
         )
-        .values(attempts=DeliveryRow.attempts + 1)
+        .values(attempts=DeliveryRow.attempts + change)
         .returning(DeliveryRow.attempts)
     )
     return (await session.execute(statement)).scalar_one_or_none()
