@@ -55,7 +55,7 @@ bench: $(STAMP) ## Measure everything side by side; figures go to bench/results/
 soak: $(STAMP) ## Break things for as long as asked: make soak MINUTES=30; prints the seed of any violation
 	@cd "$(ROOT)" && $(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
-dashboards: $(STAMP) ## Write the Grafana dashboards from the code
+dashboards: $(STAMP) ## Write the Grafana dashboards, and the rules for the Prometheus operator, from the code
 	@cd "$(ROOT)" && $(BIN)/python -m app.observability.generate
 
 reference: $(STAMP) ## Write docs/reference from the code

@@ -70,7 +70,7 @@ def _passwords_in_urls(roles: tuple[str, ...]) -> dict[str, str]:
 
     database = Settings().database
     found: dict[str, str] = {}
-    for secret in (database.owner_url, database.app_url, database.system_url):
+    for secret in (database.owner_url, database.app_url, database.system_url, database.backup_url):
         url = make_url(secret.get_secret_value()) if secret is not None else None
         if url is None or url.password is None:
             continue

@@ -19,6 +19,9 @@ class DatabaseSettings(BaseModel):
     owner_url: SecretStr | None = Field(
         None, description="URL as role tocsin_owner, only for migrations; leave it unset in API, relay and workers."
     )
+    backup_url: SecretStr | None = Field(
+        None, description="URL as role tocsin_backup, only for backups and restores; leave it unset elsewhere."
+    )
     pool_size: int = Field(10, ge=1, le=200, description="Connections kept per process as tocsin_app.")
     pool_overflow: int = Field(5, ge=0, le=200, description="Connections beyond pool_size under load.")
     system_pool_size: int = Field(3, ge=1, le=50, description="Connections kept per process as tocsin_system.")

@@ -143,6 +143,7 @@ def _passwords(settings: Settings) -> Iterator[Secret]:
         "TOCSIN_DATABASE__APP_URL": database.app_url,
         "TOCSIN_DATABASE__SYSTEM_URL": database.system_url,
         "TOCSIN_DATABASE__OWNER_URL": database.owner_url,
+        "TOCSIN_DATABASE__BACKUP_URL": database.backup_url,
         "TOCSIN_REDIS__URL": settings.redis.url,
     }
     for setting, url in urls.items():

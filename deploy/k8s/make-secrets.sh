@@ -26,6 +26,7 @@ url() { printf 'postgresql+asyncpg://tocsin_%s:%s@%s:5432/tocsin' "$1" "$(random
 
 secret tocsin-database "app-url=$(url app)" "system-url=$(url system)"
 secret tocsin-migration "owner-url=$(url owner)"
+secret tocsin-backup "backup-url=$(url backup)"
 secret tocsin-superuser "password=$superuser" "dsn=postgresql://postgres:$superuser@$postgresql:5432/postgres"
 secret tocsin-redis "url=redis://:$broker@$redis:6379/0" "password=$broker"
 secret tocsin-keys "encryption-keys=$(date +%Y)a:$(openssl rand -base64 32)" "token-pepper=$(openssl rand -hex 32)"

@@ -1,7 +1,7 @@
-"""The parts of two custom resources that are used here, as JSON schemas: the package of Kubernetes schemas has no custom ones.
+"""The parts of three custom resources that are used here, as JSON schemas: the package of Kubernetes schemas has no custom ones.
 
 Source: https://keda.sh/docs/2.22/reference/scaledobject-spec/, https://keda.sh/docs/2.22/scalers/prometheus/ and
-https://prometheus-operator.dev/docs/api-reference/api/ (2026-11).
+https://prometheus-operator.dev/docs/api-reference/api/ (2026-11), the durations' pattern of rules from its definition 0.82.
 """
 
 from __future__ import annotations
@@ -46,6 +46,17 @@ RULES = closed(
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 METADATA = closed(["name"], name={"type": "string"}, namespace={"type": "string"}, labels=TEXTS, annotations=TEXTS)
 DURATION = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}
+LABEL = {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"}
+RELABELING = closed(
+    [],
+    sourceLabels={"type": "array", "items": LABEL},
+    separator={"type": "string"},
+    targetLabel={"type": "string"},
+    regex={"type": "string"},
+    modulus=COUNT,
+    replacement={"type": "string"},
+    action={"enum": ["replace", "keep", "drop", "hashmod", "labelmap", "labeldrop", "labelkeep", "lowercase"]},
+)
 SERVICE_MONITOR = closed(
     ["apiVersion", "kind", "metadata", "spec"],
     apiVersion={"const": "monitoring.coreos.com/v1"},
@@ -63,6 +74,43 @@ SERVICE_MONITOR = closed(
                 path={"type": "string", "pattern": "^/"},
                 interval=DURATION,
                 scrapeTimeout=DURATION,
+                relabelings={"type": "array", "items": RELABELING},
+            ),
+        },
+    ),
+)
+# Units from years to milliseconds, each at most once and in this order.
+UNITS = ("y", "w", "d", "h", "m", "s", "ms")
+RULE_DURATION = {"type": "string", "pattern": f"^(0|{''.join(f'([0-9]+{unit})?' for unit in UNITS)})$"}
+RULE = closed(
+    ["expr"],
+    alert={"type": "string", "minLength": 1},
+    record={"type": "string", "pattern": "^[a-zA-Z_:][a-zA-Z0-9_:]*$"},
+    # A number would be taken too; ours are all expressions.
+    expr={"type": "string", "minLength": 1},
+    **{"for": RULE_DURATION},
+    keep_firing_for=RULE_DURATION,
+    labels=TEXTS,
+    annotations=TEXTS,
+) | {"oneOf": [{"required": ["alert"]}, {"required": ["record"]}]}
+PROMETHEUS_RULE = closed(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "monitoring.coreos.com/v1"},
+    kind={"const": "PrometheusRule"},
+    metadata=METADATA,
+    spec=closed(
+        ["groups"],
+        groups={
+            "type": "array",
+            "minItems": 1,
+            "items": closed(
+                ["name", "rules"],
+                name={"type": "string", "minLength": 1},
+                interval=RULE_DURATION,
+                limit=COUNT,
+                query_offset=RULE_DURATION,
+                labels=TEXTS,
+                rules={"type": "array", "minItems": 1, "items": RULE},
             ),
         },
     ),
@@ -110,4 +158,4 @@ SCALED_OBJECT = closed(
         },
     ),
 )
-CUSTOM = {"ScaledObject": SCALED_OBJECT, "ServiceMonitor": SERVICE_MONITOR}
+CUSTOM = {"ScaledObject": SCALED_OBJECT, "ServiceMonitor": SERVICE_MONITOR, "PrometheusRule": PROMETHEUS_RULE}

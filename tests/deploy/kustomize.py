@@ -22,7 +22,7 @@ Object = dict[str, Any]
 GATHERING = frozenset({"resources", "configMapGenerator", "components", "patches"})
 TRANSFORMING = frozenset({"namespace", "nameSuffix", "labels", "replicas", "images"})
 CLUSTER_SCOPED = frozenset({"Namespace"})
-WITH_TEMPLATE = frozenset({"Deployment", "StatefulSet", "Job"})
+WITH_TEMPLATE = frozenset({"Deployment", "StatefulSet", "Job", "CronJob"})
 TAG_OR_DIGEST = re.compile(r"(:[\w.-]+)?(@[\w:]+)?$")
 HASH_ALPHABET = str.maketrans("013ae", "ghkmt")
 
@@ -53,11 +53,18 @@ def build(folder: Path) -> list[Object]:
     renamed = {resource.name: _add_hash(resource) for resource in resources if resource.hashed}
     for resource in resources:
         if resource.kind in WITH_TEMPLATE:
-            _rename_config_maps(resource.body["spec"]["template"]["spec"], renamed)
+            _rename_config_maps(template_of(resource.body)["spec"], renamed)
     identities = [(r.kind, r.body["metadata"].get("namespace"), r.name) for r in resources]
     if len(set(identities)) != len(identities):
         raise ValueError(f"two objects have the same identity in {folder}")
     return [resource.body for resource in resources]
+
+
+def template_of(body: Object) -> Object:
+    """This will return the pod template of a workload; a CronJob's lies inside the template of its Jobs."""
+    spec: Object = body["spec"]
+    template: Object = (spec["jobTemplate"]["spec"] if body["kind"] == "CronJob" else spec)["template"]
+    return template
 
 
 def _accumulate(folder: Path, given: list[Resource]) -> list[Resource]:
@@ -175,13 +182,20 @@ def _add_labels(resources: list[Resource], label: Object) -> None:
         body = resource.body
         body["metadata"].setdefault("labels", {}).update(pairs)
         if resource.kind in WITH_TEMPLATE and (selectors or label.get("includeTemplates", False)):
-            body["spec"]["template"]["metadata"].setdefault("labels", {}).update(pairs)
+            for metadata in _template_metadata(body):
+                metadata.setdefault("labels", {}).update(pairs)
         if selectors:
             if resource.kind not in {"Deployment", "PodDisruptionBudget"}:
                 raise Unsupported(f"includeSelectors on a {resource.kind}")
             body["spec"]["selector"]["matchLabels"].update(pairs)
             for constraint in body["spec"].get("template", {}).get("spec", {}).get("topologySpreadConstraints", []):
                 constraint["labelSelector"]["matchLabels"].update(pairs)
+
+
+def _template_metadata(body: Object) -> list[Object]:
+    """The metadata of what a workload makes: pods, and a CronJob's Jobs as well."""
+    jobs = [body["spec"]["jobTemplate"].setdefault("metadata", {})] if body["kind"] == "CronJob" else []
+    return [*jobs, template_of(body).setdefault("metadata", {})]
 
 
 def _set_replicas(resources: list[Resource], count: Object) -> None:
@@ -195,7 +209,7 @@ def _set_image(resources: list[Resource], image: Object) -> None:
     suffix = f"@{image['digest']}" if "digest" in image else f":{image['newTag']}"
     for resource in resources:
         if resource.kind in WITH_TEMPLATE:
-            pod = resource.body["spec"]["template"]["spec"]
+            pod = template_of(resource.body)["spec"]
             for container in [*pod.get("initContainers", []), *pod["containers"]]:
                 if TAG_OR_DIGEST.sub("", container["image"]) == image["name"]:
                     container["image"] = name + suffix

@@ -13,12 +13,12 @@ from typing import Any
 import yaml
 
 from app.db.migrate import ROOT
-from tests.deploy.kustomize import Object, build
+from tests.deploy.kustomize import Object, build, template_of
 
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = ("dev", "production", "production/migrate")
 LONG_LIVED = ("Deployment", "StatefulSet")
-WORKLOADS = (*LONG_LIVED, "Job")
+WORKLOADS = (*LONG_LIVED, "Job", "CronJob")
 COMPONENT = "app.kubernetes.io/component"
 
 
@@ -65,12 +65,12 @@ def title(body: Object) -> str:
 
 
 def pod_of(workload: Object) -> dict[str, Any]:
-    pod: dict[str, Any] = workload["spec"]["template"]["spec"]
+    pod: dict[str, Any] = template_of(workload)["spec"]
     return pod
 
 
 def pod_labels(workload: Object) -> dict[str, str]:
-    labels: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    labels: dict[str, str] = template_of(workload)["metadata"]["labels"]
     return labels
 
 

@@ -14,7 +14,7 @@ from app.cli.db import app
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import free_port
 
-ROLES = {"OWNER": "tocsin_owner", "APP": "tocsin_app", "SYSTEM": "tocsin_system"}
+ROLES = {"OWNER": "tocsin_owner", "APP": "tocsin_app", "SYSTEM": "tocsin_system", "BACKUP": "tocsin_backup"}
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,17 @@ from app.observability.probes import LIVE_PATH
 from app.settings import Settings
 from app.settings.production import Process, refuse_weak_settings
 from tests.deploy.compose import COMPOSE, PUBLIC_URL, Unset, load, printed_env
+from tests.deploy.compose_rules import Service, refusals
+from tests.deploy.dockerfile import stages
 from tests.deploy.environment import setting_names
 from tests.deploy.manifests import named, pod_of, render
 from tests.deploy.policy import PINNED
 
 STORES = ("postgres", "valkey")
-ONCE = ("bootstrap", "migrate")
+BACKUPS = ("backup", "restore")
+ONCE = ("bootstrap", "migrate", *BACKUPS)
 PROCESSES = ("api", "relay", "worker", "smtp")
 COMMAND_LINE = {"TOCSIN_SUPERUSER_DSN"}
-
-Service = dict[str, Any]
 
 
 def violations(document: dict[str, Any]) -> list[str]:
@@ -44,7 +45,7 @@ def breaches(name: str, service: Service) -> list[str]:
         and service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else []),
         "may gain privileges": service.get("security_opt") == ["no-new-privileges:true"]
         and "privileged" not in service,
-        "has no limits": {"cpus", "memory"} <= set(limits) and "pids_limit" in service,
+        "has no limits": {"cpus", "memory", "pids"} <= set(limits),
         "is not checked": name in ONCE or "test" in service.get("healthcheck", {}),
         "is not started again": name in ONCE or service.get("restart") == "unless-stopped",
         "does not say how long its end may take": name in ONCE or "stop_grace_period" in service,
@@ -78,6 +79,7 @@ WEAKENED: dict[str, tuple[Callable[[dict[str, Service]], Any], str]] = {
     "capability": (lambda s: s["relay"].update(cap_add=["NET_ADMIN"]), "relay keeps capabilities"),
     "privileged": (lambda s: s["api"].update(privileged=True), "api may gain"),
     "no limit": (lambda s: s["api"]["deploy"]["resources"]["limits"].pop("memory"), "api has no limits"),
+    "endless processes": (lambda s: s["api"]["deploy"]["resources"]["limits"].pop("pids"), "api has no limits"),
     "unchecked": (lambda s: s["relay"].pop("healthcheck"), "relay is not checked"),
     "not restarted": (lambda s: s["worker"].pop("restart"), "worker is not started again"),
     "no grace": (lambda s: s["worker"].pop("stop_grace_period"), "worker does not say"),
@@ -94,6 +96,57 @@ def test_a_weakened_service_is_noticed(document: dict[str, Any], name: str) -> N
     weaken, said = WEAKENED[name]
     weaken(document["services"])
     assert any(breach.startswith(said) for breach in violations(document))
+
+
+def test_compose_loads_it(document: dict[str, Any]) -> None:
+    assert refusals(document) == []
+
+
+REFUSED: dict[str, tuple[Callable[[dict[str, Service]], Any], str]] = {
+    "pids twice": (lambda s: s["api"].update(pids_limit=256), "api sets pids_limit beside deploy"),
+    "processors twice": (lambda s: s["api"].update(cpus=1), "api sets cpus beside deploy"),
+    "memory twice": (lambda s: s["api"].update(mem_limit="1g"), "api sets mem_limit beside deploy"),
+    "no image": (lambda s: s["valkey"].pop("image"), "valkey has neither"),
+    "both networks": (lambda s: s["api"].update(network_mode="host"), "api uses network_mode"),
+    "unknown network": (lambda s: s["api"]["networks"].append("back"), "api is on the network back"),
+    "bare check": (lambda s: s["api"]["healthcheck"].update(test=["curl", "x"]), "api is checked by 'curl'"),
+    "no address": (lambda s: s["api"].update(ports=["localhost:8080:8080"]), "api publishes localhost"),
+    "unknown volume": (lambda s: s["backup"].update(volumes=["dumps:/backups"]), "backup mounts the volume dumps"),
+    "two at one place": (lambda s: s["backup"].update(volumes=["backups:/tmp/"]), "backup mounts /tmp twice"),
+    "unknown service": (lambda s: s["api"]["depends_on"].update(redis={}), "api waits for redis"),
+    "disabled service": (lambda s: s["api"]["depends_on"].update(proxy={}), "api waits for proxy"),
+    "cycle": (lambda s: s["postgres"].update(depends_on={"migrate": {}}), "postgres -> migrate -> bootstrap ->"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_compose_refuses_is_noticed(document: dict[str, Any], name: str) -> None:
+    change, said = REFUSED[name]
+    change(document["services"])
+    assert any(refusal.startswith(said) for refusal in refusals(document)), refusals(document)
+
+
+def test_every_image_of_ours_is_a_target_of_the_dockerfile(document: dict[str, Any]) -> None:
+    targets = {stage[0].value.split()[-1] for stage in stages()}
+    built = {name: s["build"]["target"] for name, s in document["services"].items() if "build" in s}
+    assert set(built.values()) <= targets
+    assert {name for name, target in built.items() if target == "backup"} == set(BACKUPS)
+    assert set(built) == {*ONCE, *PROCESSES}
+    images = {name: document["services"][name]["image"] for name in built}
+    assert {built[name] for name, image in images.items() if "backup" in image} == {"backup"}
+    assert len(set(images.values())) == 2
+
+
+def test_backups_are_made_and_restored_only_when_asked_for(document: dict[str, Any]) -> None:
+    backup, restore = (document["services"][name] for name in BACKUPS)
+    for service in (backup, restore):
+        assert service["profiles"] == ["backup"]
+        assert service["volumes"] == ["backups:/backups"]
+        # Nothing else is started again for it, as `run` does with what a service depends on.
+        assert service["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    job = pod_of(named(render("production"), "CronJob", "tocsin-backup"))["containers"][0]
+    assert backup["command"] == [*job["command"], *job["args"]]
+    assert set(backup["environment"]) == {entry["name"] for entry in job["env"]}
 
 
 def test_the_stores_are_on_a_network_that_leads_nowhere(document: dict[str, Any]) -> None:
@@ -154,8 +207,10 @@ def test_a_service_sees_only_the_secrets_that_it_uses(document: dict[str, Any]) 
     assert seen == {
         "postgres": {"SUPERUSER"},
         "valkey": {"BROKER"},
-        "bootstrap": {"SUPERUSER", "OWNER", "APP", "SYSTEM"},
+        "bootstrap": {"SUPERUSER", "OWNER", "APP", "SYSTEM", "BACKUP"},
         "migrate": {"OWNER"},
+        "backup": {"BACKUP", "SYSTEM"},
+        "restore": {"SUPERUSER", "OWNER", "BACKUP", "ENCRYPTION_KEYS"},
         "api": stores | {"ENCRYPTION_KEYS", "TOKEN_PEPPER"},
         "relay": stores,
         "worker": stores | {"ENCRYPTION_KEYS"},

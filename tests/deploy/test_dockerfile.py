@@ -1,4 +1,4 @@
-"""The Dockerfile by parsing: pinned, two stages, hashes everywhere, nothing but the product in the image, never root."""
+"""The Dockerfile by parsing: pinned, hashes everywhere, nothing but the product in the image, never root."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import tomllib
 import pytest
 
 from app.db.migrate import ROOT
+from tests.deploy.compose import load
 from tests.deploy.dockerfile import (
     DOCKERFILE,
+    Step,
     base_images,
     context_files,
     copied,
@@ -21,7 +23,8 @@ from tests.deploy.dockerfile import (
 from tests.deploy.environment import setting_names
 from tests.deploy.manifests import named, pod_of, render
 
-PINNED_BASE = re.compile(r"docker\.io/library/python:3\.\d+\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?")
+PINNED_BASE = re.compile(r"docker\.io/library/python:3\.\d+\.\d+-slim-([a-z]+)(@sha256:[0-9a-f]{64})?")
+PINNED_CLIENT = re.compile(r"docker\.io/library/postgres:\d+\.\d+-([a-z]+)(@sha256:[0-9a-f]{64})?")
 REQUIREMENTS = ROOT / "requirements"
 
 
@@ -30,31 +33,66 @@ def pins(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (REQUIREMENTS / name).read_text(), re.MULTILINE))
 
 
-def words(instruction: str) -> list[list[str]]:
-    return [step.words() for step in stages()[-1] if step.instruction == instruction]
+def image(target: str) -> list[Step]:
+    """The steps that make a target's image, those of the stages that it begins from first."""
+    by_name = {stage[0].value.split()[-1]: stage for stage in stages()}
+    begins_from = by_name[target][0].value.split()[0]
+    return [*(image(begins_from) if begins_from in by_name else []), *by_name[target]]
 
 
-def test_both_stages_begin_from_one_image_that_is_pinned_to_the_patch() -> None:
-    images = base_images()
-    assert len(images) == 2
-    assert len(set(images)) == 1
-    assert PINNED_BASE.fullmatch(images[0])
+def words(instruction: str, target: str = "runtime") -> list[list[str]]:
+    return [step.words() for step in image(target) if step.instruction == instruction]
 
 
-def test_the_image_runs_as_the_user_that_the_manifests_name() -> None:
-    (user,) = words("USER")
+def commands(target: str) -> list[str]:
+    return [command[0] for step in image(target) if step.instruction == "RUN" for command in step.commands()]
+
+
+def test_what_the_stages_begin_from_is_pinned_to_the_patch() -> None:
+    build, client, installed, *targets = base_images()
+    assert build == installed
+    assert targets == ["installed", "installed"]
+    python, postgresql = PINNED_BASE.fullmatch(build), PINNED_CLIENT.fullmatch(client)
+    assert python
+    assert postgresql
+    assert python[1] == postgresql[1], "the programs run with the C library of the other image"
+
+
+def test_what_is_built_without_a_target_is_what_the_processes_run() -> None:
+    assert [stage[0].value.split()[-1] for stage in stages()][-1] == "runtime"
+
+
+@pytest.mark.parametrize("target", ["runtime", "backup"])
+def test_the_image_runs_as_the_user_that_the_manifests_name(target: str) -> None:
+    (user,) = words("USER", target)
     context = pod_of(named(render("production"), "Deployment", "tocsin-api"))["securityContext"]
     assert user == [f"{context['runAsUser']}:{context['runAsGroup']}"]
-    order = [step.instruction for step in stages()[-1]]
+    order = [step.instruction for step in image(target)]
     assert "RUN" not in order[order.index("USER") :]
     assert "COPY" not in order[order.index("USER") :]
 
 
-def test_the_last_stage_takes_the_built_environment_and_nothing_else() -> None:
+def test_the_image_takes_the_built_environment_and_nothing_else() -> None:
     assert words("COPY") == [["--from=build", "/opt/tocsin", "/opt/tocsin"]]
     assert words("ADD") == []
-    commands = [command[0] for step in stages()[-1] if step.instruction == "RUN" for command in step.commands()]
-    assert commands == ["groupadd", "useradd"]
+    assert commands("runtime") == ["groupadd", "useradd"]
+
+
+def test_the_image_for_backups_adds_the_client_programs_and_a_folder() -> None:
+    added = [step for step in image("backup") if step not in image("runtime")]
+    assert [step.words() for step in added if step.instruction in {"COPY", "ADD"}] == [
+        ["--from=postgresql", "/opt/postgresql", "/opt/postgresql"]
+    ]
+    # Each program is tried while the image is built.
+    assert commands("backup")[2:] == ["pg_dump", "pg_restore", "psql", "mkdir", "chown"]
+    (owner,) = {tuple(command) for step in added if step.instruction == "RUN" for command in step.commands()[-1:]}
+    assert owner == ("chown", *words("USER", "backup")[0], "/backups")
+
+
+def test_the_client_programs_are_of_the_version_of_the_servers_that_are_shipped() -> None:
+    client = base_images()[1]
+    assert load()["services"]["postgres"]["image"] == client
+    assert pod_of(named(render("dev"), "StatefulSet", "postgresql"))["containers"][0]["image"] == client
 
 
 def test_everything_that_is_installed_is_checked_by_its_hash_or_was_built_here() -> None:

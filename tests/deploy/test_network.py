@@ -23,6 +23,7 @@ INCOMING = {
     "tocsin-api": {"ingress-nginx/*:8080", "monitoring/*:9101"},
     "tocsin-relay": {"monitoring/*:9102"},
     "tocsin-migrate": set(),
+    "tocsin-backup": set(),
     "tocsin-smtp": {"mail/*:2525", "monitoring/*:9104"},
     "postgresql": {"api+relay+worker+smtp+migrate:5432"},
     "valkey": {"api+relay+worker+smtp:6379"},
@@ -33,7 +34,7 @@ def expected_egress(overlay: str, name: str) -> set[str]:
     postgresql, redis = STORES[overlay]
     if name in {"postgresql", "valkey"}:
         return set()
-    if name == "tocsin-migrate":
+    if name in {"tocsin-migrate", "tocsin-backup"}:
         return DNS | postgresql
     queue = name.removeprefix("tocsin-worker-")
     return DNS | postgresql | redis | SPANS | (WORLD if queue in OUTGOING else set())
@@ -59,6 +60,29 @@ def test_each_process_is_reached_by_exactly_who_must(overlay: str) -> None:
     objects = everything(overlay)
     found = {body["metadata"]["name"]: flows(objects, body, "Ingress") for body in of_kind(objects, *WORKLOADS)}
     assert found == {name: expected_ingress(name) for name in found}
+
+
+def solver() -> Object:
+    """What cert-manager runs for as long as an issuer asks for a proof.
+
+    Source: cert-manager's code, pkg/apis/acme/v1/types.go (label) and pkg/issuer/acme/http/http.go (port) (2026-11).
+    """
+    metadata = {"labels": {"acme.cert-manager.io/http01-solver": "true"}}
+    ports = [{"name": "http", "containerPort": 8089}]
+    pod = {"containers": [{"name": "acmesolver", "ports": ports}]}
+    return {"kind": "Pod", "spec": {"template": {"metadata": metadata, "spec": pod}}}
+
+
+def test_the_issuer_reaches_the_proof_of_the_host_through_the_ingress_and_the_proof_reaches_nobody() -> None:
+    objects = render("production")
+    assert of_kind(objects, "Ingress")[0]["metadata"]["annotations"]["cert-manager.io/cluster-issuer"]
+    assert flows(objects, solver(), "Ingress") == {"ingress-nginx/*:8089"}
+    assert flows(objects, solver(), "Egress") == set()
+    # From where the API's visitors come: the same controller answers for both.
+    api = flows(objects, named(objects, "Deployment", "tocsin-api"), "Ingress")
+    assert {peer.partition(":")[0] for peer in flows(objects, solver(), "Ingress")} <= {
+        peer.partition(":")[0] for peer in api
+    }
 
 
 def test_the_world_is_without_private_and_metadata_addresses() -> None:

@@ -96,6 +96,7 @@ WEAK: dict[str, tuple[str, Any, str]] = {
         "SYSTEM_URL holds",
     ),
     "owner": ("database.owner_url", "postgresql+asyncpg://tocsin_owner:changemechangeme@db/tocsin", "OWNER_URL holds"),
+    "backup": ("database.backup_url", "postgresql+asyncpg://tocsin_backup:changeme@db/tocsin", "BACKUP_URL holds"),
     "redis open": ("redis.url", "redis://redis:6379/0", "REDIS__URL has no password"),
     "redis short": ("redis.url", "redis://:hunter2@redis:6379/0", "REDIS__URL holds"),
     "cursor key": ("http.cursor_key", "secret", "CURSOR_KEY holds"),

@@ -77,9 +77,16 @@ def test_a_misspelt_field_is_found_wherever_it_is() -> None:
     scaler = named(objects, "ScaledObject", "tocsin-worker-intake")["spec"]
     scaler["triggers"][0]["metadata"]["treshold"] = "5"
     scaler["triggers"][0]["metadata"]["threshold"] = 5
-    named(objects, "ServiceMonitor", "tocsin")["spec"]["endpoints"][0]["intervall"] = "15s"
+    endpoint = named(objects, "ServiceMonitor", "tocsin")["spec"]["endpoints"][0]
+    endpoint["intervall"] = "15s"
+    endpoint["relabelings"][0]["target_label"] = "job"
+    rules = named(objects, "PrometheusRule", "tocsin-mail")["spec"]["groups"][0]["rules"]
+    rules[0]["severity"] = "p1"
+    rules[1]["for"] = "five minutes"
+    rules.append({"expr": "vector(1)"})
     found = [problem for body in objects for problem in problems(body, RELEASES[-1])]
-    for word in ("intervall", "readOnlyRootFileSystem", "maxUnavailble", "treshold", "5 is not of type 'string'"):
+    words = ("intervall", "target_label", "readOnlyRootFileSystem", "maxUnavailble", "treshold", "'severity' was")
+    for word in (*words, "5 is not of type 'string'", "'five minutes' does not match", "not valid under any"):
         assert any(word in problem for problem in found), word
 
 

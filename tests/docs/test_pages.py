@@ -29,7 +29,7 @@ COMMAND = re.compile(r"(?:^|`|\$ |/bin/|\(|exec api )tocsin ((?:[^\n`\\|>]|\\\n)
 
 # Variables of the command line, of scripts in the pages and of the files under deploy.
 NO_SETTINGS = (
-    *("TENANT", "SOURCE_SECRET", "SUPERUSER_DSN", "DATABASE__BACKUP_URL", "FAILPOINTS"),
+    *("TENANT", "SOURCE_SECRET", "SUPERUSER_DSN", "BACKUP_PASSWORD", "FAILPOINTS"),
     *("URL", "SECRET", "CONF", "PUBLIC_URL", "ENCRYPTION_KEYS"),
 )
 

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy" / "observability"
 RULES = DEPLOY / "prometheus" / "rules"
+CLUSTER_RULES = DEPLOY / "prometheus" / "rules-kubernetes"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
@@ -46,8 +47,13 @@ def rule_files() -> list[Path]:
     return sorted(RULES.glob("*.yaml"))
 
 
+def cluster_rule_files() -> list[Path]:
+    """The files that only a cluster loads, beside the others."""
+    return sorted(CLUSTER_RULES.glob("*.yaml"))
+
+
 def all_rules() -> Iterator[Rule]:
-    for path in rule_files():
+    for path in [*rule_files(), *cluster_rule_files()]:
         for group in yaml.safe_load(path.read_text())["groups"]:
             for data in group["rules"]:
                 yield Rule(path, group["name"], data)

@@ -13,8 +13,9 @@ import yaml
 from app.settings.http import HttpSettings
 from app.settings.jobs import JobSettings
 from app.settings.smtp import SmtpSettings
+from app.settings.telemetry import TelemetrySettings
 from tests.fixtures.prometheus import Tool
-from tests.observability_deploy.files import DEPLOY, ROOT, alerts
+from tests.observability_deploy.files import DEPLOY, ROOT, alerts, cluster_rule_files, rule_files
 from tests.observability_deploy.promql import selectors
 from tests.observability_deploy.test_names import expressions, known
 from workers.runner import Outcome
@@ -26,6 +27,7 @@ PROMETHEUS = DEPLOY / "prometheus" / "prometheus.yaml"
 CLUSTER = DEPLOY / "prometheus" / "prometheus-kubernetes.yaml"
 COLLECTOR = DEPLOY / "otel-collector" / "config.yaml"
 K8S = ROOT / "deploy" / "k8s"
+SERVICE_MONITOR = K8S / "overlays" / "production" / "metrics.yaml"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def standing(found: list[dict[str, Any]], folder: Path) -> Path:
     Debian's Prometheus is built without discovery in Kubernetes; all the rest of the file stays as it is.
     """
     config = read(CLUSTER)
-    config["rule_files"] = [str(DEPLOY / "prometheus" / "rules" / "*.yaml")]
+    config["rule_files"] = [str(DEPLOY / "prometheus" / pattern) for pattern in config["rule_files"]]
     for job in config["scrape_configs"]:
         if job.pop("kubernetes_sd_configs", None):
             job["static_configs"] = found
@@ -132,13 +134,24 @@ def standing(found: list[dict[str, Any]], folder: Path) -> Path:
 def test_pods_are_scraped_as_the_job_of_their_component_at_their_metrics_port(promtool: Tool, tmp_path: Path) -> None:
     wanted = [pod("api"), pod("relay"), pod("worker"), pod("smtp")]
     config = standing([*wanted, pod("api", port="http"), pod("worker", phase="Failed")], tmp_path)
-    promtool.must("check", "config", config)
+    count = len([*rule_files(), *cluster_rule_files()])
+    assert promtool.must("check", "config", config).count("SUCCESS: ") > count, (
+        "each file of rules, and the configuration"
+    )
     # It listens for so long, and there is no end to what a discovery may still find.
     targets = json.loads(promtool.must("check", "service-discovery", "--timeout=5s", config, "tocsin"))
     kept = {target["labels"]["instance"]: target["labels"]["job"] for target in targets if target["labels"]}
     assert kept == {f"tocsin-{part}-7d9c": f"tocsin-{part}" for part in ("api", "relay", "worker", "smtp")}
     assert len(targets) == len(wanted) + 2
     assert {target["labels"]["namespace"] for target in targets if target["labels"]} == {"tocsin"}
+
+
+def named_by(path: Path, relabelling: str, target: str) -> set[str]:
+    """The jobs that a configuration makes of the pods' components."""
+    config = read(path)
+    jobs = config["scrape_configs"] if "scrape_configs" in config else config["spec"]["endpoints"]
+    (naming,) = [rule for job in jobs for rule in job.get(relabelling, []) if rule.get(target) == "job"]
+    return {naming["replacement"].replace("$1", part) for part in naming["regex"].strip("()").split("|")}
 
 
 def test_each_job_that_a_rule_asks_for_is_scraped() -> None:
@@ -151,12 +164,10 @@ def test_each_job_that_a_rule_asks_for_is_scraped() -> None:
     }
     static = {job["job_name"] for job in read(PROMETHEUS)["scrape_configs"]}
     assert asked - {"tocsin-"} <= static
-    relabelled = [rule for job in read(CLUSTER)["scrape_configs"] for rule in job.get("relabel_configs", [])]
-    (naming,) = [rule for rule in relabelled if rule.get("target_label") == "job"]
-    assert {naming["replacement"].replace("$1", part) for part in naming["regex"].strip("()").split("|")} <= static
-    assert static - {"tocsin-api", "tocsin-relay", "tocsin-worker", "tocsin-smtp"} == {
-        job["job_name"] for job in read(CLUSTER)["scrape_configs"]
-    } - {"tocsin"}
+    ours = {"tocsin-api", "tocsin-relay", "tocsin-worker", "tocsin-smtp"}
+    assert named_by(CLUSTER, "relabel_configs", "target_label") == ours <= static
+    assert named_by(SERVICE_MONITOR, "relabelings", "targetLabel") == ours
+    assert static - ours == {job["job_name"] for job in read(CLUSTER)["scrape_configs"]} - {"tocsin"}
 
 
 def test_the_static_targets_are_the_ports_that_processes_open_by_default() -> None:
@@ -216,7 +227,7 @@ def test_the_collector_limits_its_memory_first_samples_whole_traces_and_batches_
     batch, limiter = config["processors"]["batch"], config["processors"]["memory_limiter"]
     assert batch["send_batch_size"] <= batch["send_batch_max_size"]
     assert limiter["spike_limit_percentage"] < limiter["limit_percentage"] < 100
-    policies = config["processors"]["tail_sampling"]["policies"]
+    policies = tail_sampling()
     for policy in policies:
         assert policy["type"] in policy, f"{policy['name']} has no settings of its type"
     (jobs,) = [policy["string_attribute"] for policy in policies if policy["type"] == "string_attribute"]
@@ -230,6 +241,27 @@ def test_the_collector_listens_where_the_production_overlay_sends() -> None:
     sent_to = re.search(r"TOCSIN_TELEMETRY__OTLP_ENDPOINT=http://[a-z.-]+:(\d+)", overlay)
     assert sent_to is not None
     assert sent_to.group(1) == port
+
+
+def test_the_words_about_the_share_of_traces_are_true_of_the_share_that_is_set() -> None:
+    overlay = K8S / "overlays" / "production" / "kustomization.yaml"
+    setting = "TOCSIN_TELEMETRY__TRACE_SAMPLE_RATIO="
+    (share,) = re.findall(rf"^ +- {setting}([0-9.]+)$", overlay.read_text(), re.M)
+    page = ROOT / "docs" / "how-to" / "watch-tocsin.md"
+    for path in (overlay, COLLECTOR, page):
+        text = " ".join(re.sub(r"^ *#", "", path.read_text(), flags=re.M).split())
+        percent = f"{float(share) * 100:g} %"
+        assert f"sees {percent} of the traces, and {percent} of the failures" in text, path
+        assert f"{setting}{share}" in text, path
+        assert "every failure" in text, path
+    (rest,) = [p["probabilistic"] for p in tail_sampling() if p["type"] == "probabilistic"]
+    assert f"keeps {float(share) * rest['sampling_percentage']:g} % of what was fast and well" in COLLECTOR.read_text()
+    assert TelemetrySettings().trace_sample_ratio == 1, "the page and the collector say that it is the default"
+
+
+def tail_sampling() -> list[dict[str, Any]]:
+    policies: list[dict[str, Any]] = read(COLLECTOR)["processors"]["tail_sampling"]["policies"]
+    return policies
 
 
 def test_what_has_to_be_replaced_is_named_where_people_are_told_how() -> None:

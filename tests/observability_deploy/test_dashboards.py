@@ -45,7 +45,7 @@ def panels(dashboard: Dashboard) -> list[dict[str, Any]]:
 
 def test_the_files_are_what_the_code_writes(tmp_path: Path) -> None:
     main([str(tmp_path)])
-    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    written = {path.name: path.read_text() for path in tmp_path.glob("*.json")}
     assert {path.name: path.read_text() for path in GRAFANA.glob("*.json")} == written, (
         "run python -m app.observability.generate"
     )

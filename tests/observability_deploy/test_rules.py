@@ -14,7 +14,16 @@ from app.remediation.rules.loader import load_runbook
 from tests.fixtures.prometheus import Tool
 from tests.observability_deploy.case import Case, rules_document, test_document
 from tests.observability_deploy.cases import CASES
-from tests.observability_deploy.files import DEPLOY, ROOT, RUNBOOKS, Rule, alerts, recordings, rule_files
+from tests.observability_deploy.files import (
+    DEPLOY,
+    ROOT,
+    RUNBOOKS,
+    Rule,
+    alerts,
+    cluster_rule_files,
+    recordings,
+    rule_files,
+)
 
 SEVERITIES = {"p0", "p1", "p2", "p3", "none"}
 # The guide's alerts by their own names (E22), and the objectives and signs of life that this project promises.
@@ -36,7 +45,7 @@ PROMISED = {
 }
 
 
-@pytest.mark.parametrize("path", rule_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*rule_files(), *cluster_rule_files()], ids=lambda path: path.stem)
 def test_prometheus_takes_the_rules(promtool: Tool, path: Path) -> None:
     promtool.must("check", "rules", path)
 

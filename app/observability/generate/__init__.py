@@ -1,4 +1,5 @@
-"""The Grafana dashboards, written as code: ``python -m app.observability.generate`` writes their JSON.
+"""The Grafana dashboards, written as code: ``python -m app.observability.generate`` writes their JSON,
+and the alert rules once more for the Prometheus operator (``rules.py``).
 
 A panel says what it shows, what its target is and from where on it is a red flag; the same figures colour it.
 """

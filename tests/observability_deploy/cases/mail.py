@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.observability_deploy.case import Case, Series, flat, growing
 
+WANTED = "tocsin:mail_wanted"
 LISTENER = 'up{job="tocsin-smtp",instance="smtp-1:9104"}'
 CONNECTIONS = 'tocsin_smtp_connections_refused_total{reason="%s"}'
 MAILS = 'tocsin_smtp_messages_total{outcome="%s"}'
@@ -25,6 +26,26 @@ CASES = [
             {LISTENER: flat(0), LISTENER.replace("1:", "2:"): flat(1)},
             {'up{job="tocsin-api",instance="api-1:9101"}': flat(1)},
         ],
+    ),
+    Case(
+        alert="MailListenerDown",
+        severity="p1",
+        world="none-is-found-where-one-should-run",
+        fires={WANTED: flat(1), 'up{job="tocsin-api",instance="tocsin-api-1"}': flat(1)},
+        summary="No listener for mail answers",
+        silent=[
+            {WANTED: flat(1), LISTENER: flat(1)},
+            {WANTED: flat(1), LISTENER: flat(0), LISTENER.replace("1:", "2:"): flat(1)},
+            {},
+        ],
+    ),
+    Case(
+        alert="MailListenerDown",
+        severity="p1",
+        world="all-are-found-and-down",
+        fires={WANTED: flat(1), LISTENER: flat(0)},
+        summary="No listener for mail answers",
+        silent=[{WANTED: flat(1), LISTENER: "0x10 1x110"}],
     ),
     *(
         Case(
