@@ -18,11 +18,13 @@ log = structlog.get_logger(__name__)
 
 def bind(app: Celery, runtime: WorkerRuntime) -> None:
     """This will register the one task and tie the runtime's life to the worker's."""
+    # What is sent to a queue with a direct exchange carries the broker's name of the queue, prefix and all, as its routing key.
+    ours = {queue.name: queue.routing_key for queue in app.conf.task_queues}
 
     @app.task(name=RUN_JOB, ignore_result=True, bind=True)
     def run_job(task: Task[Any, None], tenant_id: str, job_id: str) -> None:
-        came = task.request.delivery_info or {}
-        runtime.run_blocking(str(came.get("routing_key")), TenantId(UUID(tenant_id)), UUID(job_id))
+        came = (task.request.delivery_info or {}).get("routing_key")
+        runtime.run_blocking(ours[came], TenantId(UUID(tenant_id)), UUID(job_id))
 
     def start(**_: Any) -> None:
         try:
