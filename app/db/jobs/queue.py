@@ -21,8 +21,9 @@ _INSERT = text(
     " on conflict do nothing returning id"
 )
 _HASTEN = text(
-    "update jobs set run_at = now()"
-    " where tenant_id = :tenant_id and kind = :kind and unique_key = :unique_key and state = 'scheduled' and run_at > now()"
+    "update jobs set run_at = coalesce(cast(:at as timestamptz), now())"
+    " where tenant_id = :tenant_id and kind = :kind and unique_key = :unique_key and state = 'scheduled'"
+    " and run_at > coalesce(cast(:at as timestamptz), now())"
 )
 
 
@@ -65,8 +66,8 @@ async def enqueue(
     return JobId(found) if found is not None else None
 
 
-async def hasten(session: TenantSession, job: Job, *, unique_key: str) -> None:
-    """This will make the open job of this kind and key due now, where it waits for a later time."""
+async def hasten(session: TenantSession, job: Job, *, unique_key: str, at: datetime | None = None) -> None:
+    """This will make the open job of this kind and key due ``at``, or now, where it waits for a later time."""
     session.enqueued = True
-    values = {"tenant_id": session.tenant_id, "kind": job.kind, "unique_key": unique_key}
+    values = {"tenant_id": session.tenant_id, "kind": job.kind, "unique_key": unique_key, "at": at}
     await session.execute(_HASTEN, values)

@@ -12,7 +12,7 @@ import structlog
 from app.core.backoff import RetryPolicy
 from app.core.jobs import Job, Queue, registry
 from app.db.jobs.context import JobContext
-from app.db.jobs.queue import enqueue
+from app.db.jobs.queue import enqueue, hasten
 from app.db.tenancy import TenantSession
 from app.ingest.heartbeats import repository
 from app.ingest.heartbeats.service import settle
@@ -65,10 +65,11 @@ async def settle_source_soon(session: TenantSession, *, source_id: UUID) -> None
 
 
 async def set_timer(session: TenantSession, *, heartbeat_id: UUID, at: datetime) -> None:
-    """This will have the heartbeat looked at ``at``, once."""
-    # The deadline is part of the key: one that has come nearer must not wait for the timer of the old one.
-    key = f"{heartbeat_id}:{at.timestamp():.3f}"
-    await enqueue(session, SettleHeartbeat(heartbeat_id=heartbeat_id), run_at=at, unique_key=key)
+    """This will have the heartbeat looked at ``at``, or before where its timer is due sooner: that look sets it anew."""
+    # One timer, whoever sets it: of several, each would go on to set a successor of its own.
+    job, key = SettleHeartbeat(heartbeat_id=heartbeat_id), f"{heartbeat_id}:timer"
+    if await enqueue(session, job, run_at=at, unique_key=key) is None:
+        await hasten(session, job, unique_key=key, at=at)
 
 
 @registry.transactional(SettleHeartbeat)
