@@ -82,3 +82,26 @@ async def test_a_lost_database_is_told_to_everybody_who_waits(postgres: Postgres
     with pytest.raises(DatabaseUnavailable):
         await together.claim(TenantId(UUID(int=3)), UUID(int=3))
     await gone.dispose()
+
+
+async def test_of_jobs_that_lost_two_workers_one_at_a_time_is_held(bench: Bench) -> None:
+    """One of them may be what killed the others' workers (F32)."""
+    tenants = [await make_tenant(bench.database) for _ in range(4)]
+    jobs = [(tenant, await published(bench.database, tenant)) for tenant in tenants]
+    for tenant in tenants[:3]:
+        async with tenant_session(bench.database, tenant) as session:
+            lost = "update jobs set attempt = 2, error = 'the worker was lost: its lease ran out'"
+            await session.execute(text(lost))
+    one, two = claims(bench.database, "one"), claims(bench.database, "two")
+
+    async def taken_by(worker: Claims) -> list[int]:
+        found = await asyncio.gather(*(worker.claim(tenant, job) for tenant, job in jobs))
+        return [number for number, claim in enumerate(found) if claim is not None]
+
+    first = await taken_by(one)
+    assert (len(first), first[-1]) == (2, 3), "whatever has lost no workers, and one that has"
+    assert await taken_by(one) == []
+    assert len(await taken_by(two)) == 1, "another worker holds one of its own"
+    async with tenant_session(bench.database, tenants[first[0]]) as session:
+        await session.execute(text("update jobs set state = 'succeeded', lease_until = null, worker = null"))
+    assert len(await taken_by(one)) == 1
