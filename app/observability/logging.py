@@ -7,6 +7,7 @@ go through the same pipe.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
@@ -51,6 +52,7 @@ def configure_logging(settings: TelemetrySettings, *, process: str) -> None:
     )
     for_people = settings.log_format == "console" and sys.stdout.isatty()
     renderer: Processor = _for_people() if for_people else _render
+    _write_anything(for_people=for_people)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -60,6 +62,15 @@ def configure_logging(settings: TelemetrySettings, *, process: str) -> None:
     )
     _adopt(handler, settings.log_level)
     _log_crashes()
+
+
+def _write_anything(*, for_people: bool) -> None:
+    """Have standard output take every text, as under ``LC_ALL=C`` it would raise and the line be lost.
+
+    JSON is UTF-8 (RFC 8259, 8.1); a person's terminal keeps its own encoding and shows the rest escaped.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=None if for_people else "utf-8", errors="backslashreplace")
 
 
 def _adopt(handler: logging.Handler, level: str) -> None:
