@@ -25,7 +25,10 @@ class _View(BaseModel):
 
 
 class TargetIn(_Request):
-    """A target of the inventory. ``secret`` is write-only: a password or a bearer token."""
+    """A target of the inventory. ``secret`` is write-only: a password or a bearer token.
+
+    It goes to the place that it was given for: whoever changes ``kind`` or ``connection`` gives it again.
+    """
 
     name: Name
     kind: Literal["http", "postgres", "redis"]
@@ -33,7 +36,11 @@ class TargetIn(_Request):
     owner: str = Field("", max_length=200)
     labels: Labels = Field(default_factory=dict)
     connection: dict[str, Any] = Field(description="What its kind needs: http base_url; postgres and redis host, port.")
-    secret: SecretStr | None = Field(None, max_length=4000, description="Left out at a change: the stored one stays.")
+    secret: SecretStr | None = Field(
+        None,
+        max_length=4000,
+        description="Left out at a change: the stored one stays, unless kind or connection change; then it is wanted again.",
+    )
 
 
 class TargetView(_View):

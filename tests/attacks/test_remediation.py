@@ -1,89 +1,31 @@
-"""C10, C17, D09, D14 to D17: work for another tenant's incident, consent that was not given, parameters that are commands."""
+"""C10, D14 to D17: work for another tenant's incident, consent that was not given, parameters that are commands."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import httpx
 import pytest
 from sqlalchemy import text
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from app.auth.rules import Role
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import tenant_session
-from app.main import create_app
+from app.incidents.service import list_timeline
 from app.remediation.jobs.definitions import AdvanceRun, StartRun
 from app.remediation.rules.paths import relative_path
-from app.remediation.rules.states import Outcome, RunState, StepState
-from app.settings import Settings
-from tests.factories.access import make_tokens
+from app.remediation.rules.states import Mode, Outcome, RunState
+from tests.attacks.consent import People, asked, decide, people, rows
 from tests.factories.incidents import deliver, make_event, make_source
-from tests.factories.runbooks import LOOK, make_runbook, restart
 from tests.fixtures.database import make_tenant
 from tests.fixtures.jobs import run_jobs
 from tests.fixtures.servicedesk import serve
 from tests.remediation.conftest import Ward, ward
+from workers.runner import Outcome as JobOutcome
 
-__all__ = ["ward"]
-
-ASK = """  - ask: sure
-    question: "Restart because of ${incident.title}?"
-    by: responder
-    expires: 5m
-"""
-ASKING = make_runbook(
-    "asks-first",
-    ASK,
-    LOOK,
-    restart('method: POST, path: "${inputs.path}"'),
-    limits="ceiling: once, cooldown: 0s, run_timeout: 20m",
-    inputs="path: {type: string, default: /restart, max_length: 200}",
-)
-
-
-@pytest.fixture
-async def people(ward: Ward) -> AsyncIterator[dict[Role, httpx.AsyncClient]]:
-    """A client of the API for each role in the ward's tenant."""
-    application = create_app(ward.resources.get(Settings), ward.resources)
-    transport = httpx.ASGITransport(app=application, raise_app_exceptions=False)
-    tokens = await make_tokens(ward.resources, ward.tenant_id)
-    clients = {
-        role: httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", headers={"authorization": token})
-        for role, token in tokens.items()
-    }
-    await ward.add_runbook(ASKING)
-    yield clients
-    for client in clients.values():
-        await client.aclose()
-
-
-async def asked(ward: Ward, starter: httpx.AsyncClient, *, title: str = "Down", **inputs: Any) -> dict[str, Any]:
-    """A run that one person started and that waits for another, as the API shows it."""
-    async with tenant_session(ward.database, ward.tenant_id) as session:
-        event = make_event(f"down-{uuid4()}", title=title)
-        (applied,) = await deliver(session, make_source(), event, now=ward.now())
-    body = {"runbook": "asks-first", "targets": {"service": "web"}, "inputs": inputs}
-    started = await starter.post("/v1/runs", json=body | {"incident_id": str(applied.incident_id)})
-    assert started.status_code == 201, started.text
-    await ward.work()
-    run: dict[str, Any] = (await starter.get(f"/v1/runs/{started.json()['id']}")).json()
-    assert run["state"] == "awaiting_approval", run
-    return run
-
-
-async def decide(
-    who: httpx.AsyncClient, run: dict[str, Any], decision: str = "approve", **changes: str
-) -> httpx.Response:
-    body = {"step": "sure", "plan_digest": run["plan_digest"], "decision": decision} | changes
-    return await who.post(f"/v1/runs/{run['id']}/approve", json=body)
+__all__ = ["people", "ward"]
 
 
 @pytest.mark.attack("C10")
@@ -108,29 +50,32 @@ async def test_a_job_of_one_tenant_about_another_tenants_rows(ward: Ward) -> Non
     assert left == 0
 
 
-async def rows(ward: Ward, statement: str) -> list[dict[str, Any]]:
+@pytest.mark.attack("C10")
+@pytest.mark.parametrize("mode", ["auto", "observe"])
+async def test_a_rule_of_ones_own_about_another_tenants_incident(ward: Ward, mode: str) -> None:
+    """The rule is found, so it is the incident alone that stands against it: nothing is read of it, none is started."""
+    other = await make_tenant(ward.database)
+    async with tenant_session(ward.database, other) as session:
+        event = make_event("ServiceDown-theirs", title="Their own words", labels={"alertname": "ServiceDown"})
+        (applied,) = await deliver(session, make_source(), event, now=ward.now())
+        assert applied.incident_id is not None
+        before = await list_timeline(session, incident_id=applied.incident_id, after=None, limit=200)
+    await ward.add_rule(mode=Mode(mode))
+    (rule,) = await rows(ward, "select id from runbook_rules")
     async with tenant_session(ward.database, ward.tenant_id) as session:
-        return [dict(row) for row in (await session.execute(text(statement))).mappings()]
-
-
-@pytest.mark.attack("C17")
-async def test_nobody_agrees_to_his_own_run_nor_below_the_role(
-    ward: Ward, people: dict[Role, httpx.AsyncClient]
-) -> None:
-    run = await asked(ward, people[Role.RESPONDER])
-    own = await decide(people[Role.RESPONDER], run)
-    assert (own.status_code, own.json()["code"]) == (403, "run.approver_not_allowed")
-    assert (await decide(people[Role.VIEWER], run)).status_code == 403
-    await ward.work()
-    assert ward.patient.writes == []
-    assert (await decide(people[Role.ENGINEER], run)).status_code == 200
-    await ward.let_pass(3)
-    assert ward.patient.writes == ["POST /restart"]
+        await enqueue(session, StartRun(rule_id=rule["id"], incident_id=applied.incident_id))
+    assert JobOutcome.FAILED in await run_jobs(ward.resources)
+    assert (await ward.runs(), ward.patient.writes) == ([], [])
+    for table in ("runs", "run_steps", "target_leases", "effects", "timeline_entries", "audit_entries"):
+        assert "Their own words" not in repr(await rows(ward, f"select to_jsonb(t)::text as t from {table} t")), table
+    async with tenant_session(ward.database, other) as session:
+        after = await list_timeline(session, incident_id=applied.incident_id, after=None, limit=200)
+    assert after == before
 
 
 @pytest.mark.attack("D15")
 @pytest.mark.parametrize("digest", ["0" * 64, "F" * 64, "' or '1'='1".ljust(64)])
-async def test_consent_to_another_plan(ward: Ward, people: dict[Role, httpx.AsyncClient], digest: str) -> None:
+async def test_consent_to_another_plan(ward: Ward, people: People, digest: str) -> None:
     run = await asked(ward, people[Role.RESPONDER])
     answer = await decide(people[Role.ADMIN], run, plan_digest=digest)
     assert (answer.status_code, answer.json()["code"]) == (409, "run.plan_changed")
@@ -139,9 +84,7 @@ async def test_consent_to_another_plan(ward: Ward, people: dict[Role, httpx.Asyn
 
 
 @pytest.mark.attack("D15")
-async def test_a_target_that_is_moved_after_consent_is_not_acted_on(
-    ward: Ward, people: dict[Role, httpx.AsyncClient]
-) -> None:
+async def test_a_target_that_is_moved_after_consent_is_not_acted_on(ward: Ward, people: People) -> None:
     """The approver saw one address; an editor puts another in between."""
     run = await asked(ward, people[Role.RESPONDER])
     async with serve(Starlette()) as elsewhere:
@@ -158,9 +101,7 @@ async def test_a_target_that_is_moved_after_consent_is_not_acted_on(
 
 
 @pytest.mark.attack("D15")
-async def test_a_plan_that_is_changed_in_the_table_after_consent(
-    ward: Ward, people: dict[Role, httpx.AsyncClient]
-) -> None:
+async def test_a_plan_that_is_changed_in_the_table_after_consent(ward: Ward, people: People) -> None:
     run = await asked(ward, people[Role.RESPONDER])
     assert (await decide(people[Role.ADMIN], run)).status_code == 200
     await ward.change("update runs set plan = jsonb_set(plan, '{inputs,path}', '\"/elsewhere\"')")
@@ -199,7 +140,7 @@ def test_a_parameter_that_is_no_path(path: str) -> None:
     "path", ["/restart;rm -rf /", "/../admin", "//evil.test/", "http://evil.test/", "/restart\r\nx: y", "--flag"]
 )
 async def test_a_strangers_parameter_is_refused_before_anything_is_called(
-    ward: Ward, people: dict[Role, httpx.AsyncClient], path: str
+    ward: Ward, people: People, path: str
 ) -> None:
     run = await asked(ward, people[Role.RESPONDER], path=path)
     assert (await decide(people[Role.ADMIN], run)).status_code == 200
@@ -211,9 +152,7 @@ async def test_a_strangers_parameter_is_refused_before_anything_is_called(
 
 
 @pytest.mark.attack("D17")
-async def test_one_consent_given_twice_and_a_race_of_yes_and_no(
-    ward: Ward, people: dict[Role, httpx.AsyncClient]
-) -> None:
+async def test_one_consent_given_twice_and_a_race_of_yes_and_no(ward: Ward, people: People) -> None:
     run = await asked(ward, people[Role.RESPONDER])
     answers = await asyncio.gather(
         *(decide(people[Role.ADMIN], run) for _ in range(5)),
@@ -229,7 +168,7 @@ async def test_one_consent_given_twice_and_a_race_of_yes_and_no(
 
 
 @pytest.mark.attack("D17")
-async def test_consent_after_its_time_or_after_the_end(ward: Ward, people: dict[Role, httpx.AsyncClient]) -> None:
+async def test_consent_after_its_time_or_after_the_end(ward: Ward, people: People) -> None:
     run = await asked(ward, people[Role.RESPONDER])
     ward.clock.advance(timedelta(minutes=5))
     late = await decide(people[Role.ADMIN], run)
@@ -240,7 +179,7 @@ async def test_consent_after_its_time_or_after_the_end(ward: Ward, people: dict[
 
 
 @pytest.mark.attack("D17")
-async def test_consent_after_the_incident_is_over(ward: Ward, people: dict[Role, httpx.AsyncClient]) -> None:
+async def test_consent_after_the_incident_is_over(ward: Ward, people: People) -> None:
     run = await asked(ward, people[Role.RESPONDER])
     over = await people[Role.RESPONDER].post(f"/v1/incidents/{run['incident_id']}/resolve")
     assert over.status_code == 200
@@ -250,9 +189,7 @@ async def test_consent_after_the_incident_is_over(ward: Ward, people: dict[Role,
 
 
 @pytest.mark.attack("D14")
-async def test_what_hides_in_a_title_is_not_hidden_from_who_decides(
-    ward: Ward, people: dict[Role, httpx.AsyncClient]
-) -> None:
+async def test_what_hides_in_a_title_is_not_hidden_from_who_decides(ward: Ward, people: People) -> None:
     """Invisible tags, zero-width and direction marks in what the approver reads."""
     hidden = "Down\u202e\u200b\U000e0041\U000e0064 \u2066and approve it"
     run = await asked(ward, people[Role.RESPONDER], title=hidden)
@@ -260,21 +197,3 @@ async def test_what_hides_in_a_title_is_not_hidden_from_who_decides(
     for shown in (step["approval"]["question"], step["input"]["question"]):
         assert shown.isprintable(), ascii(shown)
         assert "Down" in shown
-
-
-@pytest.mark.attack("D09")
-async def test_what_a_called_host_says_is_not_shown(ward: Ward) -> None:
-    """Else a target would be a way to read what stands behind our firewall: status and size are enough."""
-
-    async def talk(_: Request) -> PlainTextResponse:
-        return PlainTextResponse("internal s3cret page", status_code=403)
-
-    async with serve(Starlette(routes=[Route("/{path:path}", talk, methods=["GET", "POST"])])) as url:
-        await ward.add_target("inside", connection={"base_url": url})
-        run_id = await ward.start(targets={"service": "inside"})
-        await ward.let_pass(3)
-        run = await ward.run(run_id)
-    assert StepState.DONE in {step.state for step in run.steps}
-    assert "s3cret" not in repr(run)
-    for table in ("jobs", "effects", "run_steps", "audit_entries"):
-        assert "s3cret" not in repr(await rows(ward, f"select to_jsonb(t)::text as t from {table} t")), table

@@ -1,4 +1,7 @@
-"""Consent of people: bound to the digest of the frozen plan, by another person than who asked, and not for ever."""
+"""Consent of people: bound to the digest of the frozen plan, by another hand than who asked, and not for ever.
+
+Whose hand it is shows from tokens alone (``service/hands.py``): there are no accounts of persons.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from app.remediation.repository import runs
 from app.remediation.rules.budgets import Refusal
 from app.remediation.rules.spec import Risk
 from app.remediation.rules.states import RunState, StepState
+from app.remediation.service.hands import refuse_hand
 from app.remediation.service.telling import audit_run, tell
 
 APPROVED, DENIED = "approved", "denied"
@@ -83,13 +87,16 @@ async def decide(
     Raises:
         NothingToApprove: The run does not wait for this step.
         PlanChanged: ``digest`` is not the plan's.
-        ApproverNotAllowed: The one who started the run, somebody who has agreed already, or too low a role.
+        ApproverNotAllowed: The one who started the run, somebody who has agreed already, a token that belongs to one
+            of them as far as can be seen, one made since the run began, or too low a role.
     """
     step = await _waiting_step(session, run, step_key, now)
     state = dict(step.approval or {})
     if digest != run.plan_digest or state["plan_digest"] != run.plan_digest:
         raise PlanChanged(f"The plan's digest is {run.plan_digest}.")
     _check_approver(run, state, approver)
+    if refused := await refuse_hand(session, run=run, given=state["approvals"], approver=approver.actor):
+        raise ApproverNotAllowed(refused)
     entry = {
         "by": approver.actor.id,
         "kind": approver.actor.kind.value,

@@ -47,7 +47,7 @@ class TargetInUse(Conflict):
 
 
 class ConnectionInvalid(Invalid):
-    """The connection lacks something that its kind needs."""
+    """The connection lacks something that its kind needs, or leads elsewhere and its secret is not named again."""
 
     code = "target.connection_invalid"
     title = "The connection does not fit the target's kind"
@@ -71,14 +71,17 @@ async def create_target(
 async def replace_target(
     session: TenantSession, *, target_id: UUID, target: TargetIn, keyring: KeyRing, actor: Actor, now: datetime
 ) -> TargetView:
-    """This will replace a target; its secret stays when none is given.
+    """This will replace a target; its secret stays when none is given and the target stays where it is.
 
     Raises:
         TargetNotFound: No such target.
         TargetNameTaken: Another one has this name.
-        ConnectionInvalid: The connection does not fit its kind.
+        ConnectionInvalid: The connection does not fit its kind, or changes while the secret is not named again.
     """
+    # One at a time: else a new address and, from another request, the real secret could meet in one row.
+    await ledger.serialise_target(session, target_id)
     row = await _get(session, target_id)
+    _refuse_to_take_along(row, target)
     await _fill(session, row, target, keyring, now)
     await _audit(session, row, "target.changed", actor, now)
     return view_target(row)
@@ -188,6 +191,18 @@ async def _fill(session: TenantSession, row: TargetRow, target: TargetIn, keyrin
         if target.secret is not None:
             row.secret = keyring.encrypt(target.secret.get_secret_value().encode(), context=_context(row))
         session.add(row)
+
+
+def _refuse_to_take_along(row: TargetRow, target: TargetIn) -> None:
+    """This will refuse a change that would send the stored secret to another place, or there in another way.
+
+    Whoever may change targets may not read their secrets: not even by having one sent to a host of his own, or
+    without TLS.
+    """
+    connection = _connection(target.kind, target.connection).model_dump(mode="json")
+    moves = (row.kind, row.connection) != (target.kind, connection)
+    if moves and row.secret is not None and target.secret is None:
+        raise ConnectionInvalid("The kind or the connection changes, so the secret has to be given again.")
 
 
 def _connection(kind: str, value: Mapping[str, Any]) -> Connection:

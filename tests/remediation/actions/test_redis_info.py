@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from app.remediation.actions.redis_info import Params, run
 from app.remediation.contract import ActionTarget, ReadFailed
 from tests.fixtures.wait import ends, wait_until
 from tests.net.peers import certificate
+from tests.remediation.fronts import tls_front
 from tests.remediation.targets import silent_server, target_of, to_read
 
 
@@ -31,28 +30,6 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def key() -> str:
     return f"waiting-{new_id().hex}"
-
-
-@asynccontextmanager
-async def tls_before(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """A door with TLS on a free port, before a server that has none."""
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while chunk := await reader.read(65_536):
-                writer.write(chunk)
-                await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_server = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(copy(reader, to_server[1]), copy(to_server[0], writer))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
 
 
 def target(valkey: EmbeddedValkey, **differs: object) -> ActionTarget:
@@ -78,10 +55,10 @@ async def test_a_server_that_speaks_tls_is_known_by_its_name(
 ) -> None:
     context, trusted = certificate(tmp_path, "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    async with tls_before(valkey.port, context) as port:
+    async with tls_front(valkey.port, context) as port:
         found = await run(to_read(target(valkey, host="localhost", port=port, tls=True), outbound), Params())
         assert found.role == "master"
-        with pytest.raises(ReadFailed, match="SSL"):
+        with pytest.raises(ReadFailed, match="TLS: the server's certificate is not made out to this address"):
             await run(to_read(target(valkey, host="127.0.0.1", port=port, tls=True), outbound), Params())
 
 
@@ -132,17 +109,17 @@ async def test_a_wrong_password_is_no_answer_and_is_not_repeated(
 ) -> None:
     with pytest.raises(ReadFailed) as failed:
         await run(to_read(target(valkey, secret="guessed"), outbound), Params())
-    assert "guessed" not in str(failed.value)
+    assert str(failed.value) == "the user name or the password is wrong or missing"
 
 
 async def test_a_server_that_is_not_there_or_silent_is_no_answer(
     valkey: EmbeddedValkey, outbound: OutboundHttp
 ) -> None:
-    async def fails_in_time(port: int) -> None:
+    async def fails_in_time(port: int, words: str) -> None:
         async with ends():
-            with pytest.raises(ReadFailed):
+            with pytest.raises(ReadFailed, match=words):
                 await run(to_read(target(valkey, port=port), outbound, timeout_s=0.5), Params())
 
-    await fails_in_time(1)
+    await fails_in_time(1, "the connection was refused")
     async with silent_server() as port:
-        await fails_in_time(port)
+        await fails_in_time(port, "timed out")

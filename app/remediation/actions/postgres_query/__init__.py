@@ -13,7 +13,9 @@ import asyncpg
 import orjson
 from pydantic import BaseModel, Field, field_validator
 
+from app.remediation.actions.postgres_query.failures import failure_of
 from app.remediation.actions.postgres_query.queries import QUERIES, Query
+from app.remediation.actions.postgres_query.tls import verifying
 from app.remediation.contract import ActionSpec, ReadAction, ReadContext, ReadFailed, Unreachable
 from app.remediation.rules.connections import PostgresConnection
 from app.remediation.rules.spec import Risk
@@ -45,10 +47,12 @@ async def run(ctx: ReadContext, params: Params) -> BaseModel:
     query = QUERIES[params.query]
     try:
         async with asyncio.timeout(ctx.timeout_s):
-            rows = await _fetch(ctx, query, params.rows)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise ReadFailed(f"{type(error).__name__}: {error}"[:500]) from error
-    return _shaped(query, rows, params.rows)
+            return _shaped(query, await _fetch(ctx, query, params.rows), params.rows)
+    except ReadFailed:
+        raise
+    # Any: what else than PostgreSQL answers there makes the client library fail in ways of its own.
+    except Exception as error:
+        raise ReadFailed(failure_of(error)) from error
 
 
 async def _fetch(ctx: ReadContext, query: Query, rows: int) -> Sequence[dict[str, Any]]:
@@ -73,13 +77,14 @@ async def _connect(ctx: ReadContext) -> asyncpg.Connection[Any]:
         raise ReadFailed(str(error)) from error
     milliseconds = str(max(1, int(ctx.timeout_s * 1000)))
     return await asyncpg.connect(
-        # A verified certificate names the host, so there the name has to be used instead of the pinned address.
-        host=target.host if target.tls == "verify-full" else address,
+        # Never the name: looked up once more, it could lead to where it was not judged.
+        host=address,
         port=target.port,
         user=target.user,
-        password=ctx.target.secret.get_secret_value() if ctx.target.secret else None,
+        # Empty and not None: else asyncpg looks for one in this process's environment and home directory.
+        password=ctx.target.secret.get_secret_value() if ctx.target.secret else "",
         database=target.database,
-        ssl=target.tls,
+        ssl=verifying(target.host) if target.tls == "verify-full" else target.tls,
         timeout=ctx.timeout_s,
         statement_cache_size=0,
         server_settings={

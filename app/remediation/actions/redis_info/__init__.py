@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from app.remediation.actions.redis_info.connections import client_of
+from app.remediation.actions.redis_info.failures import failure_of
 from app.remediation.contract import ActionSpec, ReadAction, ReadContext, ReadFailed, Unreachable
 from app.remediation.rules.connections import RedisConnection
 from app.remediation.rules.spec import Risk
@@ -39,13 +40,18 @@ async def run(ctx: ReadContext, params: Params) -> Output:
         async with asyncio.timeout(ctx.timeout_s):
             info: dict[str, Any] = await client.info()
             length = await client.llen(params.queue) if params.queue is not None else None
-    except (RedisError, OSError, TimeoutError) as error:
-        raise ReadFailed(f"{type(error).__name__}: {error}"[:500]) from error
+            return _output(info, length)
+    # Any: what else than Redis answers there makes the client library fail in ways of its own.
+    except Exception as error:
+        raise ReadFailed(failure_of(error)) from error
     finally:
         await client.aclose()
+
+
+def _output(info: dict[str, Any], length: int | None) -> Output:
     return Output(
-        version=str(info.get("valkey_version") or info.get("redis_version", "")),
-        role=str(info.get("role", "")),
+        version=str(info.get("valkey_version") or info.get("redis_version", ""))[:100],
+        role=str(info.get("role", ""))[:100],
         uptime_s=int(info.get("uptime_in_seconds", 0)),
         used_memory_bytes=int(info.get("used_memory", 0)),
         max_memory_bytes=int(info.get("maxmemory", 0)),
@@ -65,17 +71,8 @@ async def _client(ctx: ReadContext) -> Redis:
         address = await ctx.resolver.pin(connection.host, connection.port)
     except Unreachable as error:
         raise ReadFailed(str(error)) from error
-    return Redis(
-        # A certificate names the host, so with TLS the name has to be used instead of the pinned address.
-        host=connection.host if connection.tls else address,
-        port=connection.port,
-        db=connection.database,
-        username=connection.user or None,
-        password=ctx.target.secret.get_secret_value() if ctx.target.secret else None,
-        ssl=connection.tls,
-        socket_timeout=ctx.timeout_s,
-        socket_connect_timeout=ctx.timeout_s,
-    )
+    password = ctx.target.secret.get_secret_value() if ctx.target.secret else None
+    return client_of(connection, address, password=password, timeout_s=ctx.timeout_s)
 
 
 ACTION = ReadAction(
