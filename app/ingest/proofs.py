@@ -45,20 +45,35 @@ class Proofs:
         """
         if source.profile.kind is Kind.MTLS:
             request = request._replace(certificate=self._certificates.shown(request.headers, scope.get("client")))
-        return await self._keys.verify(source.profile, request, source.secrets, now)
+        return await self._keys.verify(source.profile, request, source.secrets, now, tenant=source.tenant_id)
 
     async def aclose(self) -> None:
         """This will give up what is being fetched."""
         await self._keys.aclose()
 
 
+class TrialKeys(RemoteKeys):
+    """The published keys of trials: what is only tried out takes no turn and no place in memory from deliveries."""
+
+
 def remote_keys(resources: Resources) -> RemoteKeys:
-    """This will return the process's published keys: one memory for the route and for trials."""
+    """This will return the published keys that the process's intake believes."""
     try:
         return resources.get(RemoteKeys)
     except LookupError:
         made = RemoteKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
         resources.provide(RemoteKeys, made)
+        return made
+
+
+def trial_keys(resources: Resources) -> TrialKeys:
+    """This will return the published keys of the process's trials."""
+    try:
+        return resources.get(TrialKeys)
+    except LookupError:
+        made = TrialKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
+        resources.provide(TrialKeys, made)
+        resources.on_close(made.aclose)
         return made
 
 

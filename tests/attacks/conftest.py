@@ -1,4 +1,4 @@
-"""The marker that names an attack, and a target to attack: the whole application with one source behind it."""
+"""A target to attack: the whole application with one source behind it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ from tests.fixtures.process import make_settings
 from tests.net.conftest import http
 
 __all__ = ["http", "pipeline"]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "attack(*ids): the attacks of docs/security.md that the test carries out")
 
 
 @pytest.fixture

@@ -1,17 +1,23 @@
-"""D08: hosts that never stop talking, lie about their size, hang, or show somebody else's certificate."""
+"""D08: hosts that never stop talking, lie about their size, hang, or show somebody else's certificate; and key servers."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from pathlib import Path
 
 import pytest
 
 from app.net.outbound import OutboundError, OutboundHttp, OutboundTimeout, ResponseTooLarge
+from app.net.signing.checks import Wanted
+from app.net.signing.key_sets import Document
+from app.net.signing.remote_keys import KeysUnavailable, RemoteKeys, fetch_with
+from app.net.signing.shares import DOCUMENTS_EACH
 from tests.fixtures.wait import ends
 from tests.net.callers import Names, outbound
 from tests.net.peers import Answer, Heard, certificate, peer, reply
+from tests.net.signing.issuers import Issuer
 
 
 async def _endless(writer: asyncio.StreamWriter, _heard: Heard) -> None:
@@ -85,4 +91,33 @@ async def test_a_hanging_host_takes_its_own_turns_only() -> None:
         assert hanging.connections <= 3
         outcomes = await asyncio.gather(*stuck, return_exceptions=True)
     assert all(isinstance(outcome, OutboundTimeout) for outcome in outcomes)
+    await guarded.aclose()
+
+
+@pytest.mark.attack("D08")
+async def test_one_tenants_key_servers_take_nothing_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hangs ten hosts and keeps as many documents as it can; B's kept key stays, and a new one is fetched at once."""
+    monkeypatch.setattr("app.net.signing.remote_keys._FETCH_TIMEOUT_S", 60.0)
+    guarded = outbound("127.0.0.0/8", names=Names(["127.0.0.1"]))
+    keys = RemoteKeys(fetch_with(guarded), ticks=time.monotonic)
+
+    async def find(url: str, tenant: str) -> None:
+        await keys.gather([Wanted(url, Document.JWKS, "k1")], tenant=tenant)
+
+    async with peer(_silent) as hanging, peer(reply(Issuer().jwks())) as server, ends():
+        for path in ("/known", "/beside"):
+            await find(server.url(path, host="b.test"), "b")
+        for number in range(DOCUMENTS_EACH + 6):
+            await find(server.url(host=f"h{number}.a.test"), "a")
+        stuck = [asyncio.create_task(find(hanging.url(host=f"slow{number}.a.test"), "a")) for number in range(10)]
+        outcomes = await asyncio.gather(*stuck, return_exceptions=True)
+        assert all(isinstance(outcome, KeysUnavailable) for outcome in outcomes)
+        server.heard.clear()
+        await find(server.url("/known", host="b.test"), "b")
+        assert server.heard == [], "B's key went for A's documents"
+        await find(server.url("/new", host="b.test"), "b")
+        # The address that A asked for in vain, behind its hosts that hang, is another fetch for B.
+        await find(server.url(host="h0.a.test"), "b")
+        assert [heard.target for heard in server.heard] == ["/new", "/"]
+        await keys.aclose()
     await guarded.aclose()

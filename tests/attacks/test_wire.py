@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.auth.rules import Role
 from app.ingest.bodies import Arriving, Crowded, read_body
@@ -146,6 +149,45 @@ async def test_a_length_that_lies(target: Target, url: str, lie: str, path: str)
     assert found == [] or found[0] in (400, 401, 413, 501), found
     assert await target.deliveries() == []
     await assert_alive(target, url)
+
+
+BOTH_LENGTHS = {
+    "length first": ["content-length: 5", "transfer-encoding: chunked"],
+    "chunks first": ["transfer-encoding: chunked", "content-length: 5"],
+    "far apart": ["Content-Length: 5", "x-between: 1", "Transfer-Encoding: CHUNKED"],
+    "another coding before": ["content-length: 5", "transfer-encoding: gzip, chunked"],
+    "a coding that is none": ["transfer-encoding: identity", "content-length: 5"],
+    "an empty coding": ["transfer-encoding:", "content-length: 5"],
+}
+
+
+@pytest.mark.attack("B02")
+@pytest.mark.parametrize("kind", sorted(BOTH_LENGTHS))
+@pytest.mark.parametrize("path", ["/in/source", "/v1/sources", "/healthz"])
+async def test_two_lengths_are_refused_although_both_fit(target: Target, url: str, kind: str, path: str) -> None:
+    """Five bytes that are a whole body under either reading: what a server in front takes for one request must be none here.
+
+    RFC 9112, section 6.1: such a request ought to be handled as an error, and the connection closed.
+    """
+    body, smuggled = b"0\r\n\r\n", request("/healthz", [], method="GET")
+    aimed = target.source.url_path if path == "/in/source" else path
+    # Not half-closed: only the server may end it. Each of both lengths alone is served, so it is the pair that is refused.
+    answer = await exchange(url, request(aimed, [*lines(target, body), *BOTH_LENGTHS[kind]], body + smuggled))
+    assert statuses(answer) == [400]
+    assert b"connection: close" in answer.lower()
+    for one in (["content-length: 5"], ["transfer-encoding: chunked"]):
+        alone = await exchange(url, request(aimed, [*one, "connection: close"], body))
+        assert statuses(alone) in ([401], [405]), "refused for another reason than its lengths"
+    assert await target.deliveries() == []
+
+
+@pytest.mark.attack("B02")
+def test_the_server_of_production_is_the_one_that_is_attacked_here() -> None:
+    """Which parser reads requests is chosen by what is installed, here as there; the other one would take the chunks."""
+    config = uvicorn.Config(lambda: None, lifespan="off", ws="none", log_config=None)
+    config.load()
+    assert config.http_protocol_class is AutoHTTPProtocol
+    assert AutoHTTPProtocol is HttpToolsProtocol
 
 
 @pytest.mark.attack("B02")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -97,9 +97,13 @@ def show_profile(slug: str) -> SignatureProfileDetail:
 
 
 async def preview_verification(
-    wanted: PreviewVerification, *, keys: RemoteKeys, public_url: str, now: datetime
+    wanted: PreviewVerification, *, keys: RemoteKeys, public_url: str, now: datetime, tenant: Hashable = None
 ) -> VerificationPreview:
     """This will judge a captured request as the intake route would, and say why; nothing is stored.
+
+    Args:
+        keys: Published keys; those of trials, not the intake's.
+        tenant: Who tries it; None where nobody else does, as at the command line.
 
     Raises:
         ProfileNotFound: There is no such shipped profile.
@@ -111,7 +115,7 @@ async def preview_verification(
     request = _request_of(wanted.request, public_url)
     secrets = [_load(compiled, text, index) for index, text in enumerate(wanted.secrets)]
     try:
-        verdict = await keys.verify(compiled, request, secrets, wanted.now or now)
+        verdict = await keys.verify(compiled, request, secrets, wanted.now or now, tenant=tenant)
     except KeysUnavailable as error:
         reason: str | None = error.code.partition(".")[2]
     else:

@@ -1,15 +1,14 @@
 """Published keys of one process: fetched through the egress guard, kept, renewed, and never once per request.
 
-An address is fetched by one task at a time, however many requests wait for it, and not again for a while whatever came of
-it: neither a stream of unknown key ids nor a key server that is down makes us a burden. While it is down, what was known is
-used for a bounded time.
+An address is fetched by one task of a tenant at a time, however many requests wait for it, and not again for a while whatever
+came of it: neither a stream of unknown key ids nor a key server that is down makes us a burden. While it is down, what was
+known is used for a bounded time. What one tenant's hosts and documents use up is that tenant's own share (``shares.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,7 +19,8 @@ import structlog
 from app.core.errors import TocsinError, Unavailable
 from app.net.outbound import OutboundError, OutboundHttp
 from app.net.signing.checks import CompiledProfile, Held, Wanted
-from app.net.signing.key_sets import MAX_DOCUMENT_BYTES, Document, KeySet, UnreadableKeys, read_document
+from app.net.signing.key_sets import MAX_DOCUMENT_BYTES, KeySet, UnreadableKeys, read_document
+from app.net.signing.shares import Kept, Shares
 from app.net.signing.verdicts import Refused, Secret, SignedRequest, Verified
 from app.observability.metrics import counter
 
@@ -35,12 +35,7 @@ FETCHES = counter(
 Fetch = Callable[[str], Awaitable[bytes]]
 
 _FETCH_TIMEOUT_S: Final = 5.0
-_MAX_DOCUMENTS: Final = 512
-_MAX_ATTEMPTS_KEPT: Final = 4096
-_FETCHES_AT_ONCE: Final = 4
-_HOST_WINDOW_S: Final = 60.0
-_HOST_FETCHES: Final = 20
-_MAX_HOSTS: Final = 512
+_FETCHES_AT_ONCE: Final = 32
 
 
 class KeysUnavailable(Unavailable):
@@ -48,12 +43,6 @@ class KeysUnavailable(Unavailable):
 
     code = "signing.keys_unavailable"
     title = "The sender's public keys cannot be fetched"
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    keys: KeySet
-    fetched_at: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +63,7 @@ class Patience:
 
 
 class RemoteKeys:
-    """Finds published keys by their address; bounded in documents, attempts, and fetches from one host.
+    """Finds published keys by their address; fetches, turns and memory are bounded for each tenant and in sum.
 
     Args:
         fetch: Returns the document or raises OutboundError.
@@ -85,16 +74,23 @@ class RemoteKeys:
         self._fetch = fetch
         self._ticks = ticks
         self._patience = patience or Patience()
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._tried: OrderedDict[str, float] = OrderedDict()
-        self._hosts: OrderedDict[str, list[float]] = OrderedDict()
-        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._shares = Shares()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_FETCHES_AT_ONCE)
 
     async def verify(
-        self, profile: CompiledProfile, request: SignedRequest, secrets: Sequence[Secret], now: datetime
+        self,
+        profile: CompiledProfile,
+        request: SignedRequest,
+        secrets: Sequence[Secret],
+        now: datetime,
+        *,
+        tenant: Hashable,
     ) -> Verified | Refused:
         """This will verify a request with the keys that its profile wants.
+
+        Args:
+            tenant: Whose share of the fetches and of the memory it uses.
 
         Raises:
             KeysUnavailable: They cannot be fetched now.
@@ -102,87 +98,81 @@ class RemoteKeys:
         if profile.remote is None:
             return profile.check(request, secrets, now)
         wanted = profile.remote.wants(request, secrets, now)
-        held = await self.gather(wanted) if wanted else {}
+        held = await self.gather(wanted, tenant=tenant) if wanted else {}
         return profile.remote.judge(request, secrets, now, held)
 
-    async def gather(self, wanted: Sequence[Wanted]) -> Held:
+    async def gather(self, wanted: Sequence[Wanted], *, tenant: Hashable = None) -> Held:
         """This will return the key sets at the wanted addresses.
+
+        Args:
+            tenant: Whose share it uses; None where there are no others.
 
         Raises:
             KeysUnavailable: Not one of them is there.
         """
-        held = {want.url: keys for want in wanted if (keys := await self._find(want)) is not None}
+        held = {want.url: keys for want in wanted if (keys := await self._find(want, tenant)) is not None}
         if not held:
             raise KeysUnavailable("the document with the public keys cannot be fetched")
         return held
 
     async def aclose(self) -> None:
         """This will give up what is being fetched."""
-        tasks = list(self._fetching.values())
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _find(self, want: Wanted) -> KeySet | None:
-        kept = self._kept.get(want.url)
-        if kept is not None:
-            self._kept.move_to_end(want.url)
-            is_fresh = self._ticks() - kept.fetched_at < self._patience.fresh_s
-            if is_fresh and want.key_id in kept.keys:
-                return kept.keys
-        task = self._fetching.get(want.url) or self._begin(want)
+    async def _find(self, want: Wanted, tenant: Hashable) -> KeySet | None:
+        kept = self._shares.use(tenant, want.url)
+        if kept is not None and want.key_id in kept.keys and self._age(kept) < self._patience.fresh_s:
+            return kept.keys
+        # Each tenant waits for a fetch of its own: another's of the same address may stand behind hosts that hang.
+        task = self._shares.of(tenant).fetching.get(want.url) or self._begin(want, tenant, kept)
         if task is not None and not self._is_usable(kept, want):
-            # Shielded: one sender who hangs up must not take the keys from the others.
+            # Not awaited itself: one sender who hangs up must not take the keys from the others.
             await asyncio.wait({task}, timeout=self._patience.wait_s)
-            kept = self._kept.get(want.url)
+            kept = self._shares.use(tenant, want.url)
         return kept.keys if kept is not None and self._is_in_time(kept) else None
 
-    def _is_in_time(self, kept: _Kept) -> bool:
-        return self._ticks() - kept.fetched_at < self._patience.stale_s
+    def _age(self, kept: Kept) -> float:
+        return self._ticks() - kept.fetched_at
 
-    def _is_usable(self, kept: _Kept | None, want: Wanted) -> bool:
+    def _is_in_time(self, kept: Kept) -> bool:
+        return self._age(kept) < self._patience.stale_s
+
+    def _is_usable(self, kept: Kept | None, want: Wanted) -> bool:
         """What is outdated is used once more while it is renewed; an unknown key waits for the renewal."""
         return kept is not None and self._is_in_time(kept) and want.key_id in kept.keys
 
-    def _begin(self, want: Wanted) -> asyncio.Task[None] | None:
-        """This will start to fetch, unless the address or its host was asked too lately."""
-        now = self._ticks()
-        if now - self._tried.get(want.url, -self._patience.pause_s) < self._patience.pause_s:
+    def _begin(self, want: Wanted, tenant: Hashable, kept: Kept | None) -> asyncio.Task[None] | None:
+        """This will start to fetch, unless the address was fetched too lately or the tenant's fetches are used up."""
+        now, pause_s = self._ticks(), self._patience.pause_s
+        share = self._shares.of(tenant)
+        if share.has_asked(want.url, since=now - pause_s) or (kept is not None and self._age(kept) < pause_s):
             return None
-        if not self._may_ask(urlsplit(want.url).netloc, now):
+        if not share.ask(want.url, now=now):
             FETCHES.labels(want.document.value, "too_many").inc()
             return None
-        self._tried[want.url] = now
-        self._tried.move_to_end(want.url)
-        while len(self._tried) > _MAX_ATTEMPTS_KEPT:
-            self._tried.popitem(last=False)
-        task = self._fetching[want.url] = asyncio.get_running_loop().create_task(self._renew(want.url, want.document))
-        task.add_done_callback(lambda _: self._fetching.pop(want.url, None))
+        task = asyncio.get_running_loop().create_task(self._renew(want, tenant, share.slots, since=now))
+        share.fetching[want.url] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: share.fetching.pop(want.url, None))
         return task
 
-    def _may_ask(self, host: str, now: float) -> bool:
-        asked = [at for at in self._hosts.get(host, []) if now - at < _HOST_WINDOW_S]
-        if len(asked) >= _HOST_FETCHES:
-            return False
-        self._hosts[host] = [*asked, now]
-        self._hosts.move_to_end(host)
-        while len(self._hosts) > _MAX_HOSTS:
-            self._hosts.popitem(last=False)
-        return True
-
-    async def _renew(self, url: str, document: Document) -> None:
+    async def _renew(self, want: Wanted, tenant: Hashable, turns: asyncio.Semaphore, *, since: float) -> None:
         try:
-            async with self._slots:
-                keys = read_document(document, await self._fetch(url))
+            async with turns, self._slots:
+                known = self._shares.kept(want.url)
+                if known is not None and known.fetched_at > since:
+                    return  # another tenant's fetch has brought it while this one waited for its turn
+                keys = read_document(want.document, await self._fetch(want.url))
         except (TocsinError, UnreadableKeys) as error:
-            FETCHES.labels(document.value, "failed").inc()
-            log.warning("signing.keys_not_fetched", host=urlsplit(url).netloc, error=str(error)[:200])
+            FETCHES.labels(want.document.value, "failed").inc()
+            log.warning("signing.keys_not_fetched", host=urlsplit(want.url).netloc, error=str(error)[:200])
             return
-        FETCHES.labels(document.value, "fetched").inc()
-        self._kept[url] = _Kept(keys, self._ticks())
-        self._kept.move_to_end(url)
-        while len(self._kept) > _MAX_DOCUMENTS:
-            self._kept.popitem(last=False)
+        FETCHES.labels(want.document.value, "fetched").inc()
+        self._shares.keep(tenant, want.url, keys, now=self._ticks())
 
 
 def fetch_with(http: OutboundHttp) -> Fetch:

@@ -75,9 +75,10 @@ def test_every_function_is_described_by_its_arguments() -> None:
 CATASTROPHIC = ["(a+)+$", "(a|a)*b", "(a|aa)+$", "(.*a){20}", "^(([a-z])+.)+[A-Z]([a-z])+$", "(x+x+)+y", "(?:a*)*c"]
 
 
+@pytest.mark.attack("B13")
 @pytest.mark.parametrize("pattern", CATASTROPHIC)
 def test_the_classic_patterns_stay_linear(pattern: str) -> None:
-    """B13: 50,000 characters, for which a back-tracking engine takes longer than the universe is old."""
+    """50,000 characters, for which a back-tracking engine takes longer than the universe is old."""
     text = "a" * 50_000 + "!"
     evaluator = Evaluator()
     started = time.process_time()
@@ -115,6 +116,7 @@ def test_what_searching_costs_comes_off_the_deliverys_budget() -> None:
     assert next(searches) > 5
 
 
+@pytest.mark.attack("B13")
 def test_replacing_is_bounded_where_it_is_not_linear() -> None:
     started = time.process_time()
     found = Evaluator().find("replace(t, '.*b|.', '')", {"t": "a" * 60_000})

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from app.auth.rules import Role
 from app.core.clock import FakeClock
+from app.core.ids import TenantId
+from app.ingest.proofs import trial_keys
 from app.main import Application
 from app.net.signing.remote_keys import RemoteKeys
+from app.net.signing.shares import Shares
 from tests.ingest.verification.conftest import Tenant, Tokens, document, preview
 from tests.net.signing.issuers import PINS, Issuer
 from tests.net.signing.senders import KEY, TEXT, hex_mac
@@ -82,7 +85,7 @@ async def test_what_cannot_be_tried_is_refused(tenant: Tenant, changes: dict[str
 
 
 async def test_a_token_is_tried_with_the_keys_that_its_issuer_publishes(
-    tenant: Tenant, app: Application, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+    tenant: Tenant, tenant_id: TenantId, app: Application, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     issuer = Issuer()
     up = False
@@ -90,15 +93,23 @@ async def test_a_token_is_tried_with_the_keys_that_its_issuer_publishes(
     async def fetch(_url: str) -> bytes:
         return issuer.jwks() if up else b""
 
-    monkeypatch.setattr(app._ingest._proofs._keys, "_fetch", fetch)
+    keys = trial_keys(app._resources)
+    monkeypatch.setattr(keys, "_fetch", fetch)
+    monkeypatch.setattr(keys, "_shares", Shares())
+    believed = app._ingest._proofs._keys
+    before = dict(believed._shares._kept), set(believed._tasks)
     request = {"headers": {"authorization": f"Bearer {issuer.token(issuer.claims(clock.now()))}"}, "body": "{}"}
     wanted = {"profile": "azure_monitor", "secrets": [PINS], "request": request}
     assert (await preview(tenant, **wanted)).json()["reason"] == "keys_unavailable"
     up = True
-    app._ingest._proofs._keys._tried.clear()
+    monkeypatch.setattr(keys, "_shares", Shares())
     assert (await preview(tenant, **wanted)).json()["verified"] is True
     later = {"now": (clock.now() + timedelta(hours=2)).isoformat()}
     assert (await preview(tenant, **wanted, **later)).json()["reason"] == "skew"
+    assert list(keys._shares._shares) == [tenant_id], "the trial is not its tenant's own"
+    assert (dict(believed._shares._kept), set(believed._tasks)) == before, (
+        "a trial takes a turn or a place from deliveries"
+    )
 
 
 async def test_who_may_do_what(tenant: Tenant, other_tokens: Tokens) -> None:
