@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.faults.evidence import Evidence, Row, TenantEvidence, sha_of
+from app.ingest.rules.requests import sequence_of
+from tests.faults.evidence import Evidence, Row, Samples, TenantEvidence, sha_of
+from tests.faults.promises import broken_promises
 from tests.faults.sender import Log, Sent
 
 # Beyond it a job neither moves nor shows: lease, republishing and sweeps together take less.
@@ -15,7 +17,11 @@ MOST_CONNECTIONS = 100
 MOST_RSS_MB = 1500.0
 MOST_VALKEY_MB = 64.0
 MOST_SERIES = 6000
+# By one wave or scene: a storm of 3,000 alerts takes seven, and a scene sends large bodies until the disk is full.
+MOST_DISK_MB = 64.0
 OPEN = frozenset({"scheduled", "published", "running"})
+# A lost job that comes back gives way to a newer one of its key; that one is judged in its place.
+SUPERSEDED = "superseded by a newer job of the same key"
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ def judge(evidence: Evidence) -> list[Violation]:
         found += _no_note_twice(tenant, sent)
         found += _order_of_each_key(tenant, sent)
         found += [Violation("I4", f"{tenant.tag}: rows of {table} speak of another tenant") for table in tenant.leaks]
+        found += [Violation(invariant, what) for invariant, what in broken_promises(tenant, sent)]
         found += _everything_moves(tenant, settled=evidence.settled)
+        found += _ended_well(tenant, evidence.explained)
         if not tenant.audit.ok:
             found.append(Violation("I6", f"{tenant.tag}: {tenant.audit.broken}"))
     found += _bounded(evidence)
@@ -53,6 +61,8 @@ def _honest_answers(log: Log) -> Iterator[Violation]:
     for one in log.sent:
         if len(one.receipts) > 1:
             yield Violation("I2", f"{one.message_id} has {len(one.receipts)} receipts")
+        if one.gave_up:
+            yield Violation("I7", f"{one.message_id} was never acknowledged in {one.attempts} tries")
 
 
 def _acknowledged_is_stored(tenant: TenantEvidence, sent: list[Sent]) -> Iterator[Violation]:
@@ -114,7 +124,7 @@ def _no_note_twice(tenant: TenantEvidence, sent: list[Sent]) -> Iterator[Violati
 
 
 def _order_of_each_key(tenant: TenantEvidence, sent: list[Sent]) -> Iterator[Violation]:
-    stored = {row["external_id"] for row in tenant.rows["deliveries"] if row["state"] == "processed"}
+    stored = {row["external_id"]: row["id"] for row in tenant.rows["deliveries"] if row["state"] == "processed"}
     by_key: dict[str, list[Sent]] = defaultdict(list)
     for one in sent:
         if one.at is not None and one.message_id in stored:
@@ -122,7 +132,8 @@ def _order_of_each_key(tenant: TenantEvidence, sent: list[Sent]) -> Iterator[Vio
     heads = {row["dedup_key"]: row for row in tenant.rows["heads"]}
     incidents = {row["id"]: row for row in tenant.rows["incidents"]}
     for key, said in by_key.items():
-        newest = max(said, key=lambda one: one.at)  # type: ignore[arg-type, return-value]
+        # Of two words of the same time the one that was stored later is the newer one.
+        newest = max(said, key=lambda one: (one.at, sequence_of(stored[one.message_id])))
         head = heads.get(key)
         if head is None or head["event_at"] != newest.at or head["status"] != newest.status:
             yield Violation("I3", f"{key} should be {newest.status} since {newest.at}, but is {head}")
@@ -153,11 +164,6 @@ def _everything_moves(tenant: TenantEvidence, *, settled: bool) -> Iterator[Viol
     for row in tenant.rows["jobs"]:
         if row["state"] in OPEN and not row["parked"] and row["overdue_s"] > STUCK_S:
             yield Violation("I5", f"{tenant.tag}: {row['kind']} is {row['state']} and {row['overdue_s']:.0f} s overdue")
-        if row["state"] in {"dead", "failed"}:
-            if not row["error"]:
-                yield Violation("I5", f"{tenant.tag}: {row['kind']} is {row['state']} and does not say why")
-            elif row["state"] == "dead" and row["attempt"] < row["max_attempts"]:
-                yield Violation("I5", f"{tenant.tag}: {row['kind']} died in attempt {row['attempt']}: {row['error']}")
     if not settled:
         waiting = Counter(f"{row['kind']} {row['state']}" for row in tenant.rows["jobs"] if row["state"] in OPEN)
         waiting["runs"] = sum(1 for row in tenant.rows["runs"] if row["outcome"] is None)
@@ -165,13 +171,31 @@ def _everything_moves(tenant: TenantEvidence, *, settled: bool) -> Iterator[Viol
         yield Violation("I5", f"{tenant.tag}: did not come to rest: {dict(waiting)}")
 
 
+def _ended_well(tenant: TenantEvidence, explained: tuple[str, ...]) -> Iterator[Violation]:
+    """No job may end otherwise than done, unless the run brought about just that."""
+    for row in tenant.rows["jobs"]:
+        if row["state"] not in {"dead", "failed", "cancelled"}:
+            continue
+        if row["state"] == "cancelled" and row["error"] == SUPERSEDED:
+            continue
+        if not row["error"]:
+            yield Violation("I5", f"{tenant.tag}: {row['kind']} is {row['state']} and does not say why")
+        elif row["state"] == "dead" and row["attempt"] < row["max_attempts"]:
+            yield Violation("I5", f"{tenant.tag}: {row['kind']} died in attempt {row['attempt']}: {row['error']}")
+        elif not any(reason in row["error"] for reason in explained):
+            yield Violation("I5", f"{tenant.tag}: {row['kind']} ended {row['state']}: {row['error']}")
+
+
 def _bounded(evidence: Evidence) -> Iterator[Violation]:
     samples = evidence.samples
+    if samples == Samples():
+        yield Violation("I8", "nothing was measured")
     for name, seen, most in (
         ("database connections", samples.connections, MOST_CONNECTIONS),
         ("MB of memory", samples.rss_mb, MOST_RSS_MB),
         ("MB in the broker", samples.valkey_mb, MOST_VALKEY_MB),
         ("time series", samples.metric_series, MOST_SERIES),
+        ("MB more in the database", samples.disk_mb, MOST_DISK_MB),
     ):
         if seen > most:
             yield Violation("I8", f"{seen:.0f} {name}, at most {most:.0f} are expected")

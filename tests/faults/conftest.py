@@ -9,6 +9,7 @@ import pytest
 from app.core import failpoints
 from app.core.resources import Resources
 from tests.enhancement.world import World, make_furnished_world
+from tests.faults.case import case
 from tests.faults.rig import Rig
 from tests.faults.scene import Scene, open_scene
 from tests.fixtures.chat import chat
@@ -16,7 +17,7 @@ from tests.fixtures.servicedesk import ServedDesk, servicedesk
 from tests.ingest.conftest import scratch_sender
 from tests.jobs.conftest import Bench, bench
 
-__all__ = ["Bench", "bench", "chat", "scratch_sender", "servicedesk"]
+__all__ = ["Bench", "bench", "case", "chat", "scratch_sender", "servicedesk"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

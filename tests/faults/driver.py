@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
 
 import asyncpg
-import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.core.failpoints import FAILPOINTS
 from tests.faults.evidence import Samples
-from tests.faults.rig import PROCESSES, Rig
+from tests.faults.measures import largest, take_samples
+from tests.faults.rig import LEASE_S, PROCESSES, Rig
+from tests.fixtures.wait import wait_until
 
+# Tries to pause a worker while it is at work.
+MOMENTS = 80
 Blow = Callable[["Driver"], Awaitable[None]]
 
 
@@ -27,50 +32,63 @@ class Driver:
 
     Attributes:
         struck: What was done, with seconds since the start: printed with a violation.
+        deaths: How often a process really died at each of the places at which it was to die.
         samples: The largest seen of what must stay bounded.
+        disk_before_mb: The database's size at the start.
     """
 
     rig: Rig
     rng: random.Random
     struck: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    deaths: Counter[str] = field(default_factory=Counter)
     samples: Samples = field(default_factory=Samples)
+    disk_before_mb: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    _waiting: list[str] = field(default_factory=list)
 
-    async def rage(self, seconds: float) -> None:
-        """This will strike for as long as said, each kind of blow once before any comes again."""
+    async def rage(self, seconds: float, *, always: Collection[str] = ()) -> None:
+        """This will strike for as long as said, each kind of blow once before any comes again.
+
+        Args:
+            seconds: No blow begins after that.
+            always: Kinds that are struck first, however long they take.
+        """
         until = time.monotonic() + seconds
-        waiting: list[str] = []
-        while time.monotonic() < until:
-            if not waiting:
-                waiting = list(BLOWS)
-                self.rng.shuffle(waiting)
-            name = waiting.pop()
+        self._waiting = self._shuffled(set(BLOWS) - set(always)) + self._shuffled(always)
+        due = len(always)
+        while due > 0 or time.monotonic() < until:
             await self.rig.answers()
-            self.counts[name] += 1
-            self.struck.append(f"{time.monotonic() - self.started:6.1f} s  {name}")
-            await BLOWS[name](self)
+            await self.strike(self.draw())
             await self.measure()
             self.rig.supervise()
             await self.pass_time(0.2, 0.8)
+            due -= 1
         await self.rig.heal()
+
+    def draw(self) -> str:
+        """This will return the kind of the next blow."""
+        if not self._waiting:
+            self._waiting = self._shuffled(BLOWS)
+        return self._waiting.pop()
+
+    async def strike(self, name: str) -> None:
+        """This will strike one blow and write it down."""
+        self.counts[name] += 1
+        self.struck.append(f"{time.monotonic() - self.started:6.1f} s  {name}")
+        await BLOWS[name](self)
+
+    def _shuffled(self, names: Collection[str]) -> list[str]:
+        # Sorted first: the order of a set is another one in each process.
+        found = sorted(names)
+        self.rng.shuffle(found)
+        return found
 
     async def measure(self) -> None:
         """This will take the samples of I8; what is away at the moment cannot be measured."""
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError):
-            connections = len(await self.rig.backends("tocsin-%"))
-            redis = Redis.from_url(self.rig.valkey.url, socket_timeout=1)
-            try:
-                used = (await redis.info("memory"))["used_memory"] / 2**20
-            finally:
-                await redis.aclose()
-            self.samples = replace(
-                self.samples,
-                connections=max(self.samples.connections, connections),
-                valkey_mb=max(self.samples.valkey_mb, used),
-                rss_mb=max(self.samples.rss_mb, self.rig.stack.rss_mb()),
-                metric_series=max(self.samples.metric_series, await _series(self.rig)),
-            )
+            now = await take_samples(self.rig, disk_before_mb=self.disk_before_mb)
+            self.samples = largest(self.samples, now)
 
     async def pass_time(self, least: float, most: float) -> None:
         await asyncio.sleep(self.rng.uniform(least, most))
@@ -91,11 +109,23 @@ async def kill(driver: Driver) -> None:
 async def kill_inside(driver: Driver) -> None:
     """A process dies at one of the named places, drawn by the seed."""
     place = driver.rng.choice(PLACES)
-    name = {"ingest": "api", "relay": "relay", "sweep": "relay"}.get(place.split(".")[0], "worker")
+    # Sweeps find something to do now and then only.
+    nth = 1 if place.startswith("sweep.") else driver.rng.randint(1, 4)
     driver.struck[-1] += f" {place}"
-    driver.rig.stack.restart(name, failpoints=f"{place}=kill@nth:{driver.rng.randint(1, 4)}")
-    await driver.pass_time(2.5, 4.0)
-    driver.rig.stack.restart(name)
+    await kill_at(driver, place, nth=nth, within_s=driver.rng.uniform(8.0, 12.0))
+
+
+async def kill_at(driver: Driver, place: str, *, nth: int, within_s: float) -> None:
+    """This will arm the place, wait for the death if it comes, count it, and bring the process back."""
+    stack = driver.rig.stack
+    name = {"ingest": "api", "relay": "relay", "sweep": "relay"}.get(place.split(".", maxsplit=1)[0], "worker")
+    stack.restart(name, failpoints=f"{place}=kill@nth:{nth}")
+    with contextlib.suppress(AssertionError):
+        await wait_until(lambda: stack.exit_status(name) is not None, timeout_s=within_s)
+    died = stack.exit_status(name) == -signal.SIGKILL
+    driver.deaths[place] += died
+    driver.struck[-1] += " died" if died else " was not reached"
+    stack.restart(name)
 
 
 async def pause(driver: Driver) -> None:
@@ -105,6 +135,34 @@ async def pause(driver: Driver) -> None:
     driver.rig.stack.pause(name)
     await driver.pass_time(0.5, 2.5)
     driver.rig.stack.resume(name)
+
+
+async def oversleep(driver: Driver) -> None:
+    """A worker stands still until another one has its jobs, and goes on as if it still held them."""
+    stack, place = driver.rig.stack, driver.rng.choice(HELD)
+    # Jobs are short: slowed down, there is one to be held.
+    stack.restart("worker", failpoints=f"claim.after_commit=sleep:0.3s;{place}=sleep:0.5s")
+    driver.struck[-1] += f" {place} with {await _pause_at_work(driver)} jobs"
+    stack.start("worker2")
+    await driver.pass_time(LEASE_S + 1, LEASE_S + 4)
+    stack.resume("worker")
+    await driver.pass_time(1.0, 2.0)
+    await asyncio.to_thread(stack.terminate, "worker2")
+    stack.restart("worker")
+
+
+async def _pause_at_work(driver: Driver) -> int:
+    """Pause the worker at a moment at which it holds a job, if there is one within some tries; return how many it holds."""
+    held = 0
+    async with driver.rig.superuser() as connection:
+        for attempt in range(MOMENTS):
+            driver.rig.stack.pause("worker")
+            held = await connection.fetchval("select count(*)::int from jobs where state = 'running'")
+            if held or attempt == MOMENTS - 1:
+                break
+            driver.rig.stack.resume("worker")
+            await asyncio.sleep(0.1)
+    return held
 
 
 async def terminate(driver: Driver) -> None:
@@ -201,18 +259,6 @@ async def fill_disk(driver: Driver) -> None:
     driver.rig.limit_files(pids, "unlimited")
 
 
-async def _series(rig: Rig) -> int:
-    """The time series that one process exports, the largest number of all."""
-    most = 0
-    async with httpx.AsyncClient(timeout=1) as client:
-        for name in PROCESSES:
-            for port in rig.stack.metrics_ports(name):
-                with contextlib.suppress(httpx.HTTPError):
-                    said = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-                    most = max(most, sum(1 for line in said.splitlines() if line and not line.startswith("#")))
-    return most
-
-
 async def _redis(driver: Driver, *command: str) -> None:
     redis = Redis.from_url(driver.rig.valkey.url, socket_timeout=5)
     try:
@@ -221,25 +267,15 @@ async def _redis(driver: Driver, *command: str) -> None:
         await redis.aclose()
 
 
-PLACES = (
-    "ingest.before_insert",
-    "ingest.after_insert",
-    "ingest.after_commit",
-    "relay.after_claim",
-    "relay.after_publish",
-    "claim.after_commit",
-    "effect.after_intent",
-    "effect.before_send",
-    "effect.after_send",
-    "finish.before_commit",
-    "finish.after_commit",
-)
+PLACES = tuple(FAILPOINTS)
+HELD = tuple(place for place in PLACES if place.partition(".")[0] in {"effect", "finish"})
 BLOWS: dict[str, Blow] = {
     blow.__name__: blow
     for blow in (
         kill,
         kill_inside,
         pause,
+        oversleep,
         terminate,
         skew,
         flush,

@@ -21,13 +21,13 @@ _QUERIES = {
     "alerts": "select id, source_id, dedup_key, status, count, incident_id from alerts",
     "heads": "select source_id, dedup_key, status, event_at from alert_heads",
     "incidents": "select id, state, title from incidents",
-    "effects": "select effect_key, kind, target, state, request, intents from effects",
+    "effects": "select effect_key, kind, target, state, request ->> 'run_id' as run_id, intents from effects",
     "targets": "select id, name from targets",
     "jobs": (
         "select id, kind, state, attempt, max_attempts, error, parked,"
         " extract(epoch from clock_timestamp() - coalesce(lease_until, published_at, run_at)) as overdue_s from jobs"
     ),
-    "runs": "select id, state, outcome, incident_id from runs",
+    "runs": "select id, state, outcome, reason_code, reason, incident_id from runs",
 }
 _LEAKS = """
 select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
@@ -37,12 +37,17 @@ where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace and no
 
 @dataclass(frozen=True)
 class Samples:
-    """The largest seen of what has to stay bounded (I8)."""
+    """The largest seen of what has to stay bounded (I8).
+
+    Attributes:
+        disk_mb: What the database has grown by since its tenants were made.
+    """
 
     connections: int = 0
     rss_mb: float = 0.0
     valkey_mb: float = 0.0
     metric_series: int = 0
+    disk_mb: float = 0.0
 
 
 @dataclass
@@ -66,13 +71,18 @@ class TenantEvidence:
 
 @dataclass
 class Evidence:
-    """Everything of one run."""
+    """Everything of one run.
+
+    Attributes:
+        explained: Parts of errors with which jobs were meant to end, because of what the run did.
+    """
 
     log: Log
     calls: list[Call]
     tenants: list[TenantEvidence]
     samples: Samples = field(default_factory=Samples)
     settled: bool = True
+    explained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,9 @@ async def collect(
     log: Log,
     calls: list[Call],
     notes: dict[str, list[str]],
-    samples: Samples | None = None,
+    samples: Samples,
     settled: bool = True,
+    explained: tuple[str, ...] = (),
 ) -> Evidence:
     """This will read everything there is about the tenants.
 
@@ -106,6 +117,7 @@ async def collect(
         notes: Ticket number to notes, of all tenants.
         samples: What was measured meanwhile.
         settled: Whether the run came to rest in its time.
+        explained: Parts of errors with which jobs were meant to end.
     """
     tenants = []
     for tenant in watched:
@@ -127,22 +139,25 @@ async def collect(
                 keyed=tenant.keyed,
             )
         )
-    return Evidence(log, list(calls), tenants, samples or Samples(), settled)
+    return Evidence(log, list(calls), tenants, samples, settled, explained)
 
 
 async def _leaks(superuser: Any, tenant: Watched, others: Sequence[Watched]) -> list[str]:
     """Tables in which this tenant's rows hold another tenant's id or tag, raw bodies included."""
-    if not others:
-        return []
-    signs = [str(other.tenant_id) for other in others] + [other.tag for other in others]
-    signs += [other.tag.encode().hex() for other in others]
-    patterns = [f"%{sign}%" for sign in signs]
+    tables = [row["relname"] for row in await superuser.fetch(_LEAKS)] if others else []
     found = []
-    for row in await superuser.fetch(_LEAKS):
-        table = row["relname"]
-        statement = f'select count(*) from "{table}" t where t.tenant_id = $1 and t::text like any($2::text[])'
-        if await superuser.fetchval(statement, tenant.tenant_id, patterns):
-            found.append(table)
+    for other in others:
+        signs = [str(other.tenant_id), other.tag, other.tag.encode().hex()]
+        patterns = [f"%{sign}%" for sign in signs]
+        # Where the other's tag is a part of the tenant's own, its own is no sign of the other.
+        own = f"({tenant.tag}|{tenant.tag.encode().hex()})" if other.tag in tenant.tag else "^$"
+        for table in tables:
+            statement = (
+                f'select count(*) from "{table}" t where t.tenant_id = $1'
+                " and regexp_replace(t::text, $3, '', 'g') like any($2::text[])"
+            )
+            if await superuser.fetchval(statement, tenant.tenant_id, patterns, own):
+                found.append(table)
     return found
 
 

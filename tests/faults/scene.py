@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +17,7 @@ from app.embedded.servicedesk_standin import ServiceDeskStandIn
 from tests.faults import sender as sending
 from tests.faults.checker import judge
 from tests.faults.evidence import Evidence, collect
+from tests.faults.measures import disk_mb, take_samples
 from tests.faults.rig import FaultStack, Rig
 from tests.faults.sender import Sender, Sent, headers_of
 from tests.faults.sink import Sink
@@ -33,6 +34,8 @@ class Scene:
 
     Attributes:
         client: For single posts; the API's address is added.
+        idle: A second tenant that does nothing, in which nothing of the first one may be found.
+        disk_before_mb: The database's size at the beginning.
     """
 
     rig: Rig
@@ -43,6 +46,8 @@ class Scene:
     desk_url: str
     sender: Sender
     client: httpx.AsyncClient
+    idle: Ward
+    disk_before_mb: float
     _made: int = field(default=0)
 
     @property
@@ -114,29 +119,40 @@ class Scene:
             " and error like '%under way%'"
         )
 
-    async def rest(self, timeout_s: float = 40.0) -> None:
+    async def rest(self, timeout_s: float = 40.0, *, also: Sequence[Ward] = ()) -> None:
         """This will wait until nothing is left to do."""
 
         async def rested() -> bool:
-            return await self.ward.open_work() == 0
+            return sum([await ward.open_work() for ward in (self.ward, *also)]) == 0
 
         await wait_until(rested, timeout_s=timeout_s, every_s=0.1, what=f"all work is done\n{self.logs()}")
 
-    async def evidence(self) -> Evidence:
+    async def evidence(self, *, also: Sequence[Ward] = (), explained: tuple[str, ...] = ()) -> Evidence:
+        """This will collect everything of the tenant, the idle one and those named, and measure."""
         async with self.rig.superuser() as superuser:
             return await collect(
                 superuser,
                 self.rig.database,
-                [self.ward.watched],
+                [ward.watched for ward in (self.ward, self.idle, *also)],
                 log=self.sender.log,
                 calls=self.sink.calls,
                 notes={number: self.standin.notes_of(number) for number in self.standin.tickets},
+                samples=await take_samples(self.rig, disk_before_mb=self.disk_before_mb),
+                explained=explained,
             )
 
-    async def verdict(self, timeout_s: float = 40.0) -> Evidence:
-        """This will wait for rest and insist that every invariant holds."""
-        await self.rest(timeout_s)
-        evidence = await self.evidence()
+    async def verdict(
+        self, timeout_s: float = 40.0, *, also: Sequence[Ward] = (), explained: tuple[str, ...] = ()
+    ) -> Evidence:
+        """This will wait for rest and insist that every invariant holds.
+
+        Args:
+            timeout_s: How long to wait for rest.
+            also: Further tenants of the scene.
+            explained: Parts of errors with which the scene meant jobs to end.
+        """
+        await self.rest(timeout_s, also=also)
+        evidence = await self.evidence(also=also, explained=explained)
         assert judge(evidence) == []
         return evidence
 
@@ -153,12 +169,13 @@ class Scene:
 async def open_scene(rig: Rig) -> AsyncIterator[Scene]:
     """This will make a tenant and its surroundings."""
     sink, standin = Sink(random.Random(1)), ServiceDeskStandIn(technician_key=TECHNICIAN_KEY)
-    ward = await make_ward(rig, f"s{new_id().hex[-10:]}")
+    before = await disk_mb(rig)
+    ward, idle = [await make_ward(rig, f"{letter}{new_id().hex[-10:]}") for letter in "si"]
     sender = Sender([rig.stack.api_url], random.Random(2))
     async with (
         serve(sink.app) as sink_url,
         serve(standin.app) as desk_url,
         httpx.AsyncClient(timeout=5) as client,
     ):
-        yield Scene(rig, ward, sink, sink_url, standin, desk_url, sender, client)
-    await close_wards([ward])
+        yield Scene(rig, ward, sink, sink_url, standin, desk_url, sender, client, idle, before)
+    await close_wards([ward, idle])

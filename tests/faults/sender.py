@@ -32,6 +32,19 @@ class Endpoint:
     secret: str
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a delivery has to lead to once it is acknowledged; just one of the two is named.
+
+    Attributes:
+        service: A runbook acts on this target of the tenant, once for each incident that the alert opens.
+        ticket: This ticket gets one note.
+    """
+
+    service: str = ""
+    ticket: str = ""
+
+
 @dataclass
 class Sent:
     """One delivery and what became of it, as far as its sender can tell.
@@ -41,6 +54,7 @@ class Sent:
         status: ``firing``, ``resolved``, or empty for a ticket.
         receipts: Every receipt id that was ever answered; more than one is a finding.
         gave_up: The sender stopped without an answer.
+        expects: What has to come of it; None where storing and applying it is all.
     """
 
     endpoint: Endpoint
@@ -52,6 +66,7 @@ class Sent:
     attempts: int = 0
     receipts: set[str] = field(default_factory=set)
     gave_up: bool = False
+    expects: Expected | None = None
 
     @property
     def is_acknowledged(self) -> bool:
@@ -156,4 +171,5 @@ def alert(endpoint: Endpoint, message_id: str, key: str, *, status: str, at: dat
 def ticket(endpoint: Endpoint, message_id: str, number: str, subject: str) -> Sent:
     """This will make the webhook that the desk sends for a new ticket."""
     request = {"id": number, "subject": subject, "description": subject}
-    return Sent(endpoint, message_id, orjson.dumps({"event": "created", "request": request}), number)
+    body = orjson.dumps({"event": "created", "request": request})
+    return Sent(endpoint, message_id, body, number, expects=Expected(ticket=number))

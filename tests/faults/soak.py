@@ -21,6 +21,7 @@ from app.embedded.servicedesk_standin import ServiceDeskStandIn
 from tests.faults.checker import Violation, judge
 from tests.faults.driver import Driver
 from tests.faults.evidence import Evidence, collect
+from tests.faults.measures import disk_mb
 from tests.faults.rig import Rig
 from tests.faults.sender import Sender, Sent
 from tests.faults.sink import Sink
@@ -31,7 +32,11 @@ from tests.fixtures.wait import wait_until
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything a wave has, per tenant."""
+    """How much of everything a wave has, per tenant.
+
+    Attributes:
+        always: Kinds of blows that are struck before any other, however long they take.
+    """
 
     havoc_s: float = 40.0
     settle_s: float = 120.0
@@ -39,6 +44,7 @@ class Size:
     alert_keys: int = 18
     tickets: int = 5
     services: int = 10
+    always: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,19 +62,31 @@ class Wave:
         acknowledged = sum(1 for one in log.sent if one.is_acknowledged)
         lines = [
             f"seed {self.seed}: {len(log.sent)} deliveries, {acknowledged} acknowledged, answers {dict(log.answers)},"
-            f" {len(self.evidence.calls)} calls, {len(self.driver.struck)} blows, {self.driver.samples}",
+            f" {len(self.evidence.calls)} calls, {len(self.driver.struck)} blows,"
+            f" died inside {dict(+self.driver.deaths)}, {self.driver.samples}",
         ]
         if self.violations:
-            lines += ["struck:", *(f"  {blow}" for blow in self.driver.struck), "violations:"]
+            lines += [*told(self.driver), "violations:"]
             lines += [f"  {violation}" for violation in self.violations]
         return "\n".join(lines)
 
 
-async def run_wave(rig: Rig, seed: int, size: Size) -> Wave:
+def told(driver: Driver) -> list[str]:
+    """This will list every blow."""
+    return ["struck:", *(f"  {blow}" for blow in driver.struck)]
+
+
+def driver_of(rig: Rig, seed: int) -> Driver:
+    """This will make the driver of a wave; whoever makes it still has it when the wave fails."""
+    return Driver(rig, random.Random(seed + 2))
+
+
+async def run_wave(rig: Rig, seed: int, size: Size, driver: Driver) -> Wave:
     """This will send, strike, heal, wait for rest and judge; everything that is drawn comes from the seed."""
     rng = random.Random(seed)
     sink, standin = Sink(random.Random(seed + 1), moody=0.2), ServiceDeskStandIn(technician_key=TECHNICIAN_KEY)
-    driver, sender = Driver(rig, random.Random(seed + 2)), Sender([rig.stack.api_url], random.Random(seed + 3))
+    sender = Sender([rig.stack.api_url], random.Random(seed + 3))
+    driver.disk_before_mb = await disk_mb(rig)
     async with serve(sink.app) as sink_url, serve(standin.app) as desk_url:
         wards = [await make_ward(rig, f"w{seed % 0xFFFFFF:06x}{number}") for number in range(size.tenants)]
         deliveries: list[Sent] = []
@@ -77,7 +95,7 @@ async def run_wave(rig: Rig, seed: int, size: Size) -> Wave:
         rng.shuffle(deliveries)
         async with asyncio.TaskGroup() as group:
             group.create_task(sender.send_all(deliveries, over_s=size.havoc_s * 0.9))
-            group.create_task(driver.rage(size.havoc_s))
+            group.create_task(driver.rage(size.havoc_s, always=size.always))
         settled = await _comes_to_rest(rig, wards, size.settle_s)
         await driver.measure()
         notes = {number: standin.notes_of(number) for number in standin.tickets}
@@ -126,18 +144,30 @@ async def soak(*, minutes: float, seed: int | None, size: Size, folder: Path) ->
     try:
         await rig.open()
         while waves == 0 or (seed is None and time.monotonic() < until):
-            wave = await run_wave(rig, seed if seed is not None else secrets.randbelow(2**31), size)
-            waves += 1
-            print(wave.report(), flush=True)
-            if wave.violations:
-                for name in ("api", "relay", "worker"):
-                    print(f"--- {name}\n{rig.stack.tail(name)}")
-                print(f"again: python -m tests.faults.soak --seed {wave.seed} --havoc {size.havoc_s:g}")
+            if not await _one_wave(rig, seed if seed is not None else secrets.randbelow(2**31), size):
                 return 1
+            waves += 1
     finally:
         await rig.close()
     print(f"{waves} waves without a violation")
     return 0
+
+
+async def _one_wave(rig: Rig, seed: int, size: Size) -> bool:
+    """Run it, and say whether all was well. Its seed is printed first: a wave may hang, or end in an error."""
+    driver, again = driver_of(rig, seed), f"again: python -m tests.faults.soak --seed {seed} --havoc {size.havoc_s:g}"
+    print(f"seed {seed}: begins", flush=True)
+    try:
+        wave = await run_wave(rig, seed, size, driver)
+    except BaseException as error:
+        print("\n".join([f"seed {seed}: broke off: {error!r}", *told(driver), again]), flush=True)
+        raise
+    print(wave.report(), flush=True)
+    if wave.violations:
+        for name in ("api", "relay", "worker"):
+            print(f"--- {name}\n{rig.stack.tail(name)}")
+        print(again, flush=True)
+    return not wave.violations
 
 
 def main() -> None:

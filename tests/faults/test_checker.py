@@ -2,124 +2,26 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
-from app.core.clock import Clock, SystemClock
-from app.core.ids import TenantId, new_id
-from app.core.resources import Resources
-from app.db.engine import Database
-from app.db.jobs.context import JobContext
-from app.db.jobs.effects import Effect, effect_key, perform
+from app.core.ids import new_id
 from app.db.jobs.queue import enqueue
 from app.db.tenancy import tenant_session
-from app.ingest.service import CreatedSource
-from app.net.keyring import KeyRing
-from app.remediation.schemas import TargetIn
-from app.remediation.service import create_target
-from tests.factories.ingest import ACTOR, Sender, committed_source, make_sender
-from tests.faults import sender as sending
+from tests.faults.case import Case
 from tests.faults.checker import judge
-from tests.faults.evidence import Evidence, Samples, Watched, collect
-from tests.faults.sender import Endpoint, Log, Sent, headers_of
+from tests.faults.evidence import Evidence, Samples
+from tests.faults.sender import Expected, Log
 from tests.faults.sink import Call
-from tests.fixtures.database import PostgresServer, make_tenant
-from tests.fixtures.jobs import run_jobs
-from tests.jobs.conftest import Bench, Note
-
-
-@dataclass
-class Case:
-    """Two tenants after a little work, in the hands of somebody who may change anything."""
-
-    postgres: PostgresServer
-    name: str
-    database: Database
-    tenants: list[Watched]
-    log: Log
-    calls: list[Call]
-    notes: dict[str, list[str]]
-
-    async def damage(self, statement: str) -> None:
-        """This will change rows as a superuser, past every policy and trigger; ``$1`` is the first tenant."""
-        async with self.postgres.superuser(self.name) as connection:
-            await connection.execute("set session_replication_role = replica")
-            changed = await connection.execute(statement, self.tenants[0].tenant_id)
-        assert int(changed.split()[-1]) > 0, "the damage met no row"
-
-    async def violations(self, **differs: object) -> set[str]:
-        async with self.postgres.superuser(self.name) as superuser:
-            evidence = await collect(
-                superuser, self.database, self.tenants, log=self.log, calls=self.calls, notes=self.notes
-            )
-        return {violation.invariant for violation in judge(replace(evidence, **differs))}  # type: ignore[arg-type]
-
-
-async def store(sender: Sender, one: Sent, log: Log) -> None:
-    log.sent.append(one)
-    answer = await sender.client.post(one.endpoint.url_path, content=one.body, headers=headers_of(one))
-    assert answer.status_code == 202
-    one.receipts.add(answer.json()["receipt_id"])
-
-
-def endpoint_of(source: CreatedSource, tenant: TenantId) -> Endpoint:
-    assert source.secret is not None
-    return Endpoint(tenant, str(source.source.id), source.url_path, source.secret)
-
-
-async def act(bench: Bench, resources: Resources, tenant: TenantId, service: str) -> None:
-    """One effect on one target, through the journal."""
-    async with tenant_session(bench.database, tenant) as session:
-        target = TargetIn(name=service, kind="http", connection={"base_url": "http://127.0.0.1:9"})
-        view = await create_target(
-            session, target=target, keyring=resources.get(KeyRing), actor=ACTOR, now=SystemClock().now()
-        )
-        await enqueue(session, Note(text=str(view.id)))
-
-    async def send(_: float) -> dict[str, object]:
-        return {}
-
-    @bench.registry.stepwise(Note)
-    async def handler(ctx: JobContext, job: Note) -> None:
-        await perform(ctx, Effect(key=effect_key(job.text), kind="http.request", target=job.text), send=send)
-
-    await run_jobs(bench.resources, registry=bench.registry)
-
-
-@pytest.fixture
-async def case(
-    bench: Bench, scratch_resources: Resources, postgres: PostgresServer, scratch_name: str
-) -> AsyncIterator[Case]:
-    scratch_resources.provide(Clock, SystemClock())  # type: ignore[type-abstract]
-    sender, log, rng = make_sender(scratch_resources), Log(), random.Random(8)
-    watched: list[Watched] = []
-    now = SystemClock().now() - timedelta(hours=1)
-    for letter in "ab":
-        tenant, tag = await make_tenant(bench.database), f"{letter}{new_id().hex[-9:]}"
-        endpoint = endpoint_of(await committed_source(scratch_resources, tenant, name=f"{tag} monitor"), tenant)
-        for minute, status in enumerate(["firing", "firing", "resolved", "firing"]):
-            at = now + timedelta(minutes=minute)
-            await store(sender, sending.alert(endpoint, f"{tag}-k-{minute}", f"{tag}-k", status=status, at=at), log)
-        for minute in range(3):
-            at = now + timedelta(minutes=minute)
-            await store(sender, sending.alert(endpoint, f"{tag}-n-{minute}", f"{tag}-n", status="firing", at=at), log)
-        watched.append(Watched(tenant, tag, frozenset()))
-    rng.shuffle(log.sent)
-    await run_jobs(scratch_resources)
-    await act(bench, scratch_resources, watched[0].tenant_id, "web")
-    calls = [Call(f"{watched[0].tag}/web", "")]
-    yield Case(postgres, scratch_name, bench.database, watched, log, calls, {f"{watched[0].tag}1": ["a note"]})
-    await sender.client.aclose()
-    await sender.app.aclose()
+from tests.jobs.conftest import Note
 
 
 async def test_nothing_is_found_where_nothing_is_wrong(case: Case) -> None:
     assert await case.violations() == set()
+    case.log.sent.reverse()
+    assert await case.violations() == set(), "the senders' order decides nothing"
 
 
 DAMAGES = {
@@ -163,11 +65,29 @@ DAMAGES = {
     "an effect without its call": (
         "insert into effects (tenant_id, id, effect_key, kind, target, job_id, request, state, intent_epoch, not_after)"
         " select tenant_id, gen_random_uuid(), 'other', kind, (select id::text from targets limit 1), job_id, request,"
-        " 'failed', 1, not_after from effects where tenant_id = $1",
+        " 'failed', 1, not_after from effects where tenant_id = $1 and kind = 'http.request'",
         "I2",
     ),
     "a call without its effect": ("delete from effects where tenant_id = $1", "I2"),
     "a call that is denied": ("update effects set state = 'failed' where tenant_id = $1", "I2"),
+    "a run is lost": ("delete from runs where tenant_id = $1", "I5"),
+    "a run is begun again": (
+        "insert into runs (tenant_id, id, incident_id, runbook, runbook_version, mode, plan, plan_digest, state, outcome,"
+        " started_by, deadline, created_at, updated_at) select tenant_id, gen_random_uuid(), incident_id, runbook, 1, mode,"
+        " plan, '', state, outcome, started_by, deadline, created_at, updated_at from runs where tenant_id = $1",
+        "I5",
+    ),
+    "a run ended without its effect": (
+        "delete from effects where tenant_id = $1 and kind = 'http.request'",
+        "I5",
+    ),
+    "a note without its effect": ("delete from effects where tenant_id = $1 and kind = 'ticket.note'", "I2"),
+    "a job failed": ("update jobs set state = 'failed', error = 'x' where tenant_id = $1", "I5"),
+    "a job was cancelled": ("update jobs set state = 'cancelled', error = 'x' where tenant_id = $1", "I5"),
+    "the newer of two words of the same time was passed over": (
+        "update alert_heads set status = 'resolved' where tenant_id = $1 and dedup_key like '%-k'",
+        "I3",
+    ),
     "an audit entry is deleted": (
         "delete from audit_entries where tenant_id = $1 and seq = (select min(seq) from audit_entries where tenant_id = $1)",
         "I6",
@@ -221,6 +141,50 @@ async def test_a_lie_of_the_sink_the_sender_or_the_desk_is_found(case: Case) -> 
     assert await case.violations() == {"I7"}
 
 
+async def test_what_never_happened_is_found(case: Case) -> None:
+    tag = case.tenants[0].tag
+    case.notes.clear()
+    await case.damage("delete from effects where tenant_id = $1 and kind = 'ticket.note'")
+    assert await case.violations() == {"I5"}, "the job of a ticket is lost, with all that it did"
+    case.notes[f"{tag}1"] = []
+    assert await case.violations() == {"I5"}
+    for one in case.log.sent:
+        one.expects = None if one.expects == Expected(ticket=f"{tag}1") else one.expects
+    assert await case.violations() == set()
+    case.calls.clear()
+    await case.damage("delete from effects where tenant_id = $1")
+    assert await case.violations() == {"I5"}, "a run that ended well and did nothing"
+    await case.damage("delete from runs where tenant_id = $1")
+    assert await case.violations() == {"I5"}, "the job of an alert is lost, with all that it did"
+
+
+async def test_a_note_of_which_nobody_can_tell_is_no_lost_one(case: Case) -> None:
+    case.notes.clear()
+    await case.damage("update effects set state = 'unknown' where tenant_id = $1 and kind = 'ticket.note'")
+    assert await case.violations() == set()
+
+
+async def test_a_sender_that_is_never_heard_is_found(case: Case) -> None:
+    unheard = replace(case.log.sent[0], message_id="unheard", receipts=set(), gave_up=True)
+    case.log.sent.append(unheard)
+    assert await case.violations() == {"I7"}
+
+
+async def test_a_job_that_was_meant_to_fail_is_no_violation(case: Case) -> None:
+    await case.damage("update jobs set state = 'failed', error = 'the desk is shut' where tenant_id = $1")
+    assert await case.violations() == {"I5"}
+    assert await case.violations(explained=("desk is shut",)) == set()
+
+
+async def test_a_tag_that_is_part_of_another_is_no_leak(case: Case) -> None:
+    other = case.tenants[1]
+    case.tenants[0] = replace(case.tenants[0], tag=f"{other.tag}more")
+    await case.damage(f"update alerts set title = 'about {other.tag}more' where tenant_id = $1")
+    assert "I4" not in await case.violations()
+    await case.damage(f"update alerts set title = 'about {other.tag}' where tenant_id = $1")
+    assert "I4" in await case.violations()
+
+
 async def test_keyed_targets_may_be_called_again_with_the_same_key_only(case: Case) -> None:
     tag = case.tenants[0].tag
     case.tenants[0] = replace(case.tenants[0], keyed=frozenset({f"{tag}/web"}))
@@ -232,8 +196,15 @@ async def test_keyed_targets_may_be_called_again_with_the_same_key_only(case: Ca
 
 @pytest.mark.parametrize(
     "samples",
-    [Samples(connections=500), Samples(rss_mb=9e3), Samples(valkey_mb=200), Samples(metric_series=99_999)],
-    ids=["connections", "memory", "broker", "series"],
+    [
+        Samples(connections=500),
+        Samples(rss_mb=9e3),
+        Samples(valkey_mb=200),
+        Samples(metric_series=99_999),
+        Samples(connections=1, disk_mb=5e3),
+        Samples(),
+    ],
+    ids=["connections", "memory", "broker", "series", "disk", "not measured"],
 )
 async def test_what_grows_without_bound_is_found(case: Case, samples: Samples) -> None:
     assert await case.violations(samples=samples) == {"I8"}
@@ -253,4 +224,4 @@ async def test_a_job_that_another_release_will_know_is_not_stuck(case: Case) -> 
 
 
 def test_evidence_without_tenants_is_judged_by_the_answers_alone() -> None:
-    assert judge(Evidence(Log(), [], [])) == []
+    assert judge(Evidence(Log(), [], [], Samples(connections=1))) == []

@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 
+from tests.faults.hearing import listen, measured
 from tests.faults.scene import Scene
 from tests.faults.wards import tickets
 from tests.fixtures.servicedesk import TECHNICIAN_KEY
@@ -77,11 +78,24 @@ async def test_a_message_that_was_published_twice_is_run_once(scene: Scene) -> N
 
 @pytest.mark.fault("F06")
 async def test_two_relays_share_the_work_and_no_job_is_run_twice(scene: Scene) -> None:
+    heard, published = listen(scene, "relay2"), "tocsin_relay_published_total"
     scene.stack.start("relay2")
-    await scene.send(*(scene.alert(f"k{number % 7}", minute=number) for number in range(60)), over_s=2)
+    await heard.hears("relay.started")
+    before = await measured(scene, "relay", published)
+    sent = 0
+
+    async def both_publish() -> bool:
+        # Who takes which job is chance: some more are sent where one of them came too late for all.
+        nonlocal sent
+        await scene.send(*(scene.alert(f"k{number % 7}", minute=sent + number) for number in range(30)), over_s=1)
+        sent += 30
+        return min(await measured(scene, "relay", published) - before, await measured(scene, "relay2", published)) > 0
+
+    await both_publish()
+    await wait_until(both_publish, timeout_s=20, what=f"both relays publish\n{scene.stack.tail('relay2')}")
     await scene.verdict()
     assert await scene.count("jobs", "attempt > 1") == 0
-    assert await scene.ward.value("select sum(count)::int from alerts where tenant_id = $1") == 60
+    assert await scene.ward.value("select sum(count)::int from alerts where tenant_id = $1") == sent
 
 
 async def lose_the_worker(scene: Scene, place: str) -> None:
@@ -138,10 +152,37 @@ async def test_a_worker_that_dies_with_its_locks_frees_them_and_is_fenced_off(sc
     assert await scene.ward.value(drain) == (2 if place == "finish.before_commit" else 1)
 
 
+@pytest.mark.fault("F09")
+@pytest.mark.parametrize(
+    ("place", "calls"), [("effect.after_intent", 0), ("effect.before_send", 0), ("effect.after_send", 1)]
+)
+async def test_a_worker_that_stands_still_past_its_lease_writes_nothing_and_calls_nobody_when_it_goes_on(
+    scene: Scene, place: str, calls: int
+) -> None:
+    await scene.ward.add_runbooks()
+    service = await scene.ward.add_service(scene.sink_url, "web", repeat="once")
+    heard = listen(scene, "worker")
+    # Longer than the lease of ten seconds, which runs out by itself: the worker's own deadline must have passed too.
+    await scene.arm("worker", f"{place}=freeze:14s@once")
+    await scene.send(service)
+    await scene.until("effects", "state = 'intent'", timeout_s=30)
+    # The next holder is slow: the job runs when the first goes on, so its epoch alone tells whose it is.
+    scene.stack.start("worker2", failpoints="claim.after_commit=sleep:5s")
+    lost = await heard.hears("job.lease_lost", timeout_s=40)
+    await scene.verdict()
+    holder = "select e.job_id::text from effects e where e.tenant_id = $1"
+    assert lost["job_id"] == await scene.ward.value(holder), "it went on, and was fenced off"
+    fence = "select j.lease_epoch from jobs j join effects e on e.job_id = j.id where e.tenant_id = $1"
+    assert await scene.ward.value(fence) > lost["lease_epoch"], "another worker had taken the job over"
+    run = await scene.outcome_of(service)
+    assert (run["outcome"], len(scene.sink.calls)) == ("unknown_effect", calls)
+    assert run["escalated"] is True
+
+
 @pytest.mark.fault("F10")
 async def test_a_deploy_with_thirty_jobs_under_way_loses_and_repeats_none(scene: Scene) -> None:
     await scene.ward.add_desk(scene.desk_url, TECHNICIAN_KEY)
-    await scene.arm("worker", "", TOCSIN_JOBS__WORKER_CONCURRENCY="32")
+    await scene.arm("worker", "", TOCSIN_JOBS__WORKER_CONCURRENCY="64")
     scene.standin.switches.hang_s = 6.0
     await scene.send(*tickets(scene.ward, scene.standin, count=30))
 

@@ -30,7 +30,7 @@ from tests.faults.sender import Sent
 from tests.fixtures.database import PostgresServer, make_tenant
 from tests.fixtures.jobs import CollectingPublisher
 from tests.fixtures.process import make_settings
-from tests.fixtures.wait import ends, wait_until
+from tests.fixtures.wait import wait_until
 from tests.jobs.conftest import Bench, Note
 from workers.relay import Relay
 
@@ -59,6 +59,7 @@ async def test_a_database_that_crashes_loses_nothing_acknowledged_and_nothing_is
     await scene.rig.answers()
     evidence = await scene.verdict()
     assert len(evidence.tenants[0].rows["deliveries"]) == 40
+    assert all(scene.stack.is_up(name) for name in pids), "nobody died of it"
     assert pids == {name: scene.stack.pid(name) for name in pids}, "pools recover without a restart"
 
 
@@ -159,19 +160,21 @@ async def test_used_up_connections_are_a_503_and_the_health_page_answers(
     database = resources.get(Database)
     tenant = await make_tenant(database)
     source, sender = await committed_source(resources, tenant), make_sender(resources)
-    held = [tenant_session(database, tenant) for _ in range(2)]
+
+    async def slow_query() -> None:
+        async with tenant_session(database, tenant) as session:
+            await session.execute(text("select pg_sleep(6)"))
+
     transport = httpx.ASGITransport(app=create_app(settings, resources))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as api:
-        for session in held:
-            await session.__aenter__()
-        # Lent out until all are answered: who waited for a connection would wait for ever.
-        async with ends():
-            *answers, ready = await asyncio.gather(*(sender.send(source) for _ in range(20)), api.get("/readyz"))
-        for session in held:
-            await session.__aexit__(None, None, None)
+        slow = [asyncio.create_task(slow_query()) for _ in range(2)]
+        await wait_until(lambda: database.app.pool.checkedout() == 2, what="both connections are lent")  # type: ignore[attr-defined]
+        *answers, ready = await asyncio.gather(*(sender.send(source) for _ in range(20)), api.get("/readyz"))
+        assert not any(task.done() for task in slow), "all are answered while the queries last"
         assert {answer.status_code for answer in answers} == {503}
         assert all(answer.headers["retry-after"] for answer in answers)
         assert ready.status_code == 200
+        await asyncio.gather(*slow)
         assert (await sender.send(source)).status_code == 202
     await sender.client.aclose()
     await sender.app.aclose()

@@ -92,7 +92,7 @@ async def test_a_worker_killed_in_a_storm_loses_and_doubles_no_count(scene: Scen
     await scene.until("alerts", "true", least=300)
     scene.stack.restart("worker", **rule)
     await scene.let_leases_run_out()
-    await scene.rest()
+    await scene.verdict()
     assert await scene.count("alerts") == 3000, "every alert is there"
     assert await scene.count("storms") == 1
     assert await scene.ward.value(_STORMS) is True, "the counts are those of the alerts"
@@ -102,7 +102,7 @@ async def test_a_worker_killed_in_a_storm_loses_and_doubles_no_count(scene: Scen
     await scene.until("alerts", "status = 'resolved'", least=300)
     scene.stack.restart("worker", **rule)
     await scene.let_leases_run_out()
-    await scene.rest()
+    await scene.verdict()
     assert await scene.count("alerts", "status = 'firing'") == 0
     assert await scene.ward.value(_STORMS) is True
     assert await scene.count("incidents", "state not in ('resolved', 'closed')") == 0
@@ -131,8 +131,9 @@ async def test_a_tenant_over_its_limit_waits_and_loses_nothing_and_a_quiet_one_i
         group.create_task(scene.send(*(flood(scene, number, size=50) for number in range(120))))
         group.create_task(murmur())
     assert sorted(overtaken)[-2] <= 24, "heard in turn, between those of the flood that were under way"
-    await scene.rest()
+    await scene.verdict(also=[quiet])
     assert await scene.count("deliveries", "state = 'processed'") == 120
+    assert await quiet.value("select count(*) from alerts where tenant_id = $1") == 20
 
     async def counted() -> bool:
         return bool(await scene.count("source_refusals", "reason = 'rate_limited'"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import asyncpg
 import pytest
@@ -26,9 +26,10 @@ from tests.enhancement.world import World
 from tests.factories.ingest import Sender, committed_source
 from tests.faults.scene import Scene
 from tests.fixtures.database import PostgresServer, make_tenant
-from tests.fixtures.jobs import make_runner, run_jobs
+from tests.fixtures.jobs import CollectingPublisher, make_runner, run_jobs
 from tests.fixtures.wait import wait_until
 from tests.jobs.conftest import Bench, Note
+from workers.relay import Relay
 from workers.runner import Outcome
 
 
@@ -142,15 +143,31 @@ async def test_a_job_of_the_release_that_was_taken_back_is_parked_and_run_by_the
     async def handler(ctx: JobContext, job: Note) -> None:
         seen.append(job.text)
 
+    settings = bench.resources.get(Settings)
+    jobs = settings.jobs.model_copy(update={"park_s": 0.5})
+    bench.resources.provide(Settings, settings.model_copy(update={"jobs": jobs}))
+    publisher = CollectingPublisher()
+    relay = Relay(database=bench.database, publisher=publisher, settings=jobs)
     async with tenant_session(bench.database, bench.tenant_id) as session:
         job_id = await enqueue(session, Note(text="of tomorrow"))
     assert job_id is not None
-    await bench.change("update jobs set state = 'published', published_at = now()")
-    assert await make_runner(bench.resources, JobRegistry()).run(bench.tenant_id, job_id) is Outcome.PARKED
-    row = await bench.row()
-    assert (row["state"], row["parked"], row["attempt"]) == ("scheduled", True, 0)
-    assert "does not know the kind" in row["error"]
-    await bench.change("update jobs set state = 'published', published_at = now()")
+
+    async def offered() -> dict[str, Any]:
+        await wait_until(relay.tick, what="the relay offers the job by itself")
+        assert [job.id for job in publisher.take()] == [job_id]
+        return await bench.row()
+
+    old = make_runner(bench.resources, JobRegistry())
+    row = await offered()
+    # As often as the old release is offered it: parked, never dropped, and no attempt is used up.
+    for _ in range(2):
+        assert await old.run(bench.tenant_id, job_id) is Outcome.PARKED
+        parked = await bench.row()
+        assert (parked["state"], parked["parked"], parked["attempt"]) == ("scheduled", True, 0)
+        assert "does not know the kind" in parked["error"]
+        assert parked["run_at"] - row["published_at"] >= timedelta(seconds=jobs.park_s)
+        row = await offered()
+        assert row["published_at"] >= parked["run_at"], "not before its time"
     assert await make_runner(bench.resources, bench.registry).run(bench.tenant_id, job_id) is Outcome.SUCCEEDED
     assert seen == ["of tomorrow"]
 

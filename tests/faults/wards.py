@@ -21,7 +21,7 @@ from tests.factories.access import make_tokens
 from tests.faults import sender
 from tests.faults.evidence import Watched
 from tests.faults.rig import Rig
-from tests.faults.sender import Endpoint, Sent
+from tests.faults.sender import Endpoint, Expected, Sent
 from tests.fixtures.database import make_tenant
 
 RUNBOOK = """
@@ -50,6 +50,8 @@ recovered:
     - {{check: probe, is: "probe.up"}}
 """
 REPEATS = ("once", "keyed")
+# How likely an alert's next event is of the same time as the one before.
+SAME_TIME = 0.25
 # Due long after everything else is over: a run's own deadline, the second look at a closed ticket.
 TIMERS = ["remediation.expire_run", "enhancement.learn_resolution"]
 
@@ -128,7 +130,7 @@ class Ward:
         await self.post("/v1/targets", {"name": name, "kind": "http", "connection": {"base_url": base_url}})
         if repeat == "keyed":
             self.keyed.add(f"{self.tag}/{name}")
-        return sender.alert(
+        alert = sender.alert(
             self.monitor,
             f"{self.tag}-act-{name}",
             f"{self.tag}-down-{name}",
@@ -137,6 +139,8 @@ class Ward:
             alertname=f"Restart{repeat.capitalize()}",
             service=name,
         )
+        alert.expects = Expected(service=name)
+        return alert
 
     async def open_work(self) -> int:
         """This will count what is not finished: open jobs, deliveries, runs."""
@@ -166,14 +170,19 @@ async def make_ward(rig: Rig, tag: str) -> Ward:
 
 
 def histories(ward: Ward, rng: random.Random, *, keys: int, start: datetime) -> list[Sent]:
-    """This will make alerts with a past: some only fire, others also resolve; each key's order is shuffled."""
+    """This will make alerts with a past: some only fire, others also resolve; each key's order is shuffled.
+
+    Now and then two events of a key are of the same time: then the one that is stored later is the newer one.
+    """
     found: list[Sent] = []
     for number in range(keys):
         key = f"{ward.tag}-alert-{number}"
         statuses = ["firing"] * rng.randint(1, 5) if number % 3 == 0 else rng.choices(["firing", "resolved"], k=4)
-        for minute, status in enumerate(statuses):
+        minute = 0
+        for place, status in enumerate(statuses):
+            minute += place > 0 and rng.random() >= SAME_TIME
             at = start - timedelta(minutes=30 - minute, seconds=number)
-            found.append(sender.alert(ward.monitor, f"{key}-{minute}", key, status=status, at=at))
+            found.append(sender.alert(ward.monitor, f"{key}-{place}", key, status=status, at=at))
     rng.shuffle(found)
     return found
 
