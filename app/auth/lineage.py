@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, literal, select
 
 from app.auth.models import ApiTokenRow
 from app.db.tenancy import TenantSession
@@ -36,19 +36,11 @@ async def origin_of(session: TenantSession, *, token_id: UUID) -> Origin | None:
     row = await session.get(ApiTokenRow, (session.tenant_id, token_id))
     if row is None:
         return None
-    makers = [row.created_by]
-    while len(makers) < _MAX_MAKERS and (maker := await _maker(session, makers[-1])) is not None:
-        makers.append(maker)
-    return Origin(made_at=row.created_at, makers=frozenset(makers), whole=len(makers) < _MAX_MAKERS)
-
-
-async def _maker(session: TenantSession, token_id: str) -> str | None:
-    """This will return who made this token, None where the id is no token's."""
-    try:
-        wanted = UUID(token_id)
-    except ValueError:
-        return None
-    statement = select(ApiTokenRow.created_by).where(
-        ApiTokenRow.tenant_id == session.tenant_id, ApiTokenRow.id == wanted
+    own = select(literal(row.created_by).label("maker"), literal(1).label("steps")).cte("line", recursive=True)
+    line = own.union_all(
+        select(ApiTokenRow.created_by, own.c.steps + 1)
+        .join(own, cast(ApiTokenRow.id, Text) == own.c.maker)
+        .where(ApiTokenRow.tenant_id == session.tenant_id, own.c.steps < _MAX_MAKERS)
     )
-    return (await session.execute(statement)).scalar_one_or_none()
+    makers = (await session.execute(select(line.c.maker))).scalars().all()
+    return Origin(made_at=row.created_at, makers=frozenset(makers), whole=len(makers) < _MAX_MAKERS)
