@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import structlog
@@ -25,33 +26,37 @@ ODD = {
 }
 
 
-@pytest.fixture
-def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
-    """What is written to a standard output that takes ASCII alone and raises for the rest, as under ``LC_ALL=C``."""
+@contextmanager
+def narrow_stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
+    """What is written to a standard output that takes ASCII alone and raises for the rest, as under ``LC_ALL=C``.
+
+    No fixture: what the test runner listens with is put on after those, and could not pass such texts on.
+    """
     raw = io.BytesIO()
     root = logging.getLogger()
     kept = root.handlers[:], root.level, sys.excepthook, threading.excepthook
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", errors="strict", write_through=True))
     configure_logging(TelemetrySettings(), process="test")
-    yield raw
-    root.handlers[:], root.level, sys.excepthook, threading.excepthook = kept
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
+    try:
+        yield raw
+    finally:
+        root.handlers[:], root.level, sys.excepthook, threading.excepthook = kept
+        logging.captureWarnings(False)
+        structlog.reset_defaults()
 
 
 @pytest.mark.attack("B12")
 @pytest.mark.parametrize("kind", sorted(ODD))
-def test_a_stream_that_cannot_encode_a_text_gets_its_line(
-    stream: io.BytesIO, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_stream_that_cannot_encode_a_text_gets_its_line(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     complaints = io.StringIO()
     monkeypatch.setattr(sys, "stderr", complaints)
-    structlog.get_logger().warning("alert.odd", title=ODD[kind], **{"label " + ODD[kind]: 1})
-    logging.getLogger("uvicorn.error").error("plain %s", ODD[kind])
-    try:
-        raise ValueError(ODD[kind])
-    except ValueError:
-        structlog.get_logger().exception("alert.failed")
+    with narrow_stream(monkeypatch) as stream:
+        structlog.get_logger().warning("alert.odd", title=ODD[kind], **{"label " + ODD[kind]: 1})
+        logging.getLogger("uvicorn.error").error("plain %s", ODD[kind])
+        try:
+            raise ValueError(ODD[kind])
+        except ValueError:
+            structlog.get_logger().exception("alert.failed")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"].split()[0] for line in lines] == ["alert.odd", "plain", "alert.failed"]
     assert complaints.getvalue() == "", "the handler gave up on a line"
