@@ -45,6 +45,19 @@ RULES = closed(
 )
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 METADATA = closed(["name"], name={"type": "string"}, namespace={"type": "string"}, labels=TEXTS, annotations=TEXTS)
+
+
+def custom(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """An object of somebody's own kind."""
+    return closed(
+        ["apiVersion", "kind", "metadata", "spec"],
+        apiVersion={"const": version},
+        kind={"const": kind},
+        metadata=METADATA,
+        spec=spec,
+    )
+
+
 DURATION = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}
 LABEL = {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"}
 RELABELING = closed(
@@ -57,12 +70,10 @@ RELABELING = closed(
     replacement={"type": "string"},
     action={"enum": ["replace", "keep", "drop", "hashmod", "labelmap", "labeldrop", "labelkeep", "lowercase"]},
 )
-SERVICE_MONITOR = closed(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"const": "monitoring.coreos.com/v1"},
-    kind={"const": "ServiceMonitor"},
-    metadata=METADATA,
-    spec=closed(
+SERVICE_MONITOR = custom(
+    "monitoring.coreos.com/v1",
+    "ServiceMonitor",
+    closed(
         ["selector", "endpoints"],
         selector=closed([], matchLabels=TEXTS),
         endpoints={
@@ -93,12 +104,10 @@ RULE = closed(
     labels=TEXTS,
     annotations=TEXTS,
 ) | {"oneOf": [{"required": ["alert"]}, {"required": ["record"]}]}
-PROMETHEUS_RULE = closed(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"const": "monitoring.coreos.com/v1"},
-    kind={"const": "PrometheusRule"},
-    metadata=METADATA,
-    spec=closed(
+PROMETHEUS_RULE = custom(
+    "monitoring.coreos.com/v1",
+    "PrometheusRule",
+    closed(
         ["groups"],
         groups={
             "type": "array",
@@ -115,12 +124,10 @@ PROMETHEUS_RULE = closed(
         },
     ),
 )
-SCALED_OBJECT = closed(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"const": "keda.sh/v1alpha1"},
-    kind={"const": "ScaledObject"},
-    metadata=METADATA,
-    spec=closed(
+SCALED_OBJECT = custom(
+    "keda.sh/v1alpha1",
+    "ScaledObject",
+    closed(
         ["scaleTargetRef", "triggers"],
         scaleTargetRef=closed(
             ["name"], apiVersion={"type": "string"}, kind={"type": "string"}, name={"type": "string"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.embedded.postgres import packaged_binaries
 from tests.deploy.cluster import Cluster
 from tests.deploy.dockerfile import stages
 from tests.deploy.environment import environment, printed_secrets
-from tests.deploy.image import Image, built_image, identity
+from tests.deploy.image import Image, identity
 from tests.deploy.kustomize import Object, apply_operation
 from tests.deploy.manifests import K8S, containers, named, of_kind, pod_of, render
 from tests.deploy.policy import violations
@@ -108,12 +108,6 @@ def test_the_script_makes_each_role_that_logs_in_a_password_of_its_own() -> None
 
 
 @pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    with built_image() as image:
-        yield image
-
-
-@pytest.fixture(scope="module")
 def client(image: Image) -> Path:
     """The client programs as the Dockerfile takes them out of an image of PostgreSQL."""
     (step,) = next(stage for stage in stages() if stage[0].value.split()[-1] == "postgresql")[1:]
@@ -136,16 +130,6 @@ def test_a_program_runs_with_the_libraries_that_were_taken_along(client: Path, p
     assert "(PostgreSQL)" in started.stdout, started.stderr
     bare = subprocess.run([client / "programs" / program, "--version"], capture_output=True, text=True, check=False)
     assert "libpq" in bare.stderr, "the test shows nothing: the program finds its libraries without the script"
-
-
-@pytest.fixture
-async def cluster(image: Image, tmp_path: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster(image, tmp_path)
-    try:
-        await cluster.start_stores()
-        yield cluster
-    finally:
-        cluster.close()
 
 
 @pytest.fixture

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
 
 import pytest
 
 from tests.deploy.dockerfile import context_files
-from tests.deploy.image import Image, built_image
+from tests.deploy.image import Image
 
 PACKAGES = ("app", "workers", "migrations")
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    with built_image() as image:
-        yield image
 
 
 def test_every_file_of_the_product_is_in_the_wheel(image: Image) -> None:

@@ -8,36 +8,16 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
-import pytest
 
 from app.observability.probes import LIVE_PATH, READY_PATH
 from tests.deploy.cluster import Cluster
-from tests.deploy.image import Image, built_image
 from tests.deploy.manifests import named, pod_of, render
 from tests.fixtures.wait import wait_until
 
 READY_S = 60.0
 DEPLOYMENTS = {"api": "tocsin-api", "relay": "tocsin-relay", "worker": "tocsin-worker-intake"}
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    with built_image() as image:
-        yield image
-
-
-@pytest.fixture
-async def cluster(image: Image, tmp_path: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster(image, tmp_path)
-    try:
-        await cluster.start_stores()
-        yield cluster
-    finally:
-        cluster.close()
 
 
 def migrate(cluster: Cluster) -> None:
