@@ -25,6 +25,7 @@ from app.incidents.service import IncidentFilter, get_storm, list_incidents
 from app.settings import Settings
 from tests.factories.incidents import deliver, make_event, make_resolve, make_source
 from tests.factories.ingest import committed_source, make_sender
+from tests.faults.murmur import murmur
 from tests.faults.scene import Scene
 from tests.faults.sender import Sent
 from tests.faults.wards import close_wards, histories, make_ward
@@ -72,13 +73,8 @@ async def test_a_storm_of_one_tenant_is_grouped_and_a_quiet_one_hardly_notices(s
     quiet = await make_ward(scene.rig, f"quiet{scene.ward.tag}")
     heard, overtaken = asyncio.Event(), list[int]()
 
-    async def murmur() -> None:
-        for number in range(25):
-            one = Sent(quiet.monitor, f"q-{number}", orjson.dumps({"id": f"q{number}", "title": "q"}), f"q{number}")
-            before = scene.sender.log.answers.total()
-            assert (await scene.post(one)).status_code == 202, "never turned away for another's storm"
-            overtaken.append(scene.sender.log.answers.total() - before)
-            await asyncio.sleep(0.05)
+    async def listen() -> None:
+        overtaken.extend(await murmur(scene, quiet, count=25, pause_s=0.05))
         heard.set()
 
     async def rage(numbers: Iterator[int], client: httpx.AsyncClient) -> None:
@@ -87,7 +83,7 @@ async def test_a_storm_of_one_tenant_is_grouped_and_a_quiet_one_hardly_notices(s
 
     numbers = itertools.count()
     async with httpx.AsyncClient() as client, asyncio.TaskGroup() as group:
-        group.create_task(murmur())
+        group.create_task(listen())
         for _ in range(12):
             group.create_task(rage(numbers, client))
     # The storm outlives the murmur: one that was heard only behind it would have been overtaken by hundreds.

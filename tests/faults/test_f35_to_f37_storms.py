@@ -15,6 +15,7 @@ from app.db.engine import Database
 from app.db.tenancy import tenant_session
 from app.settings import Settings
 from tests.factories.ingest import alert_body, committed_source, make_sender, signed_headers
+from tests.faults.murmur import murmur
 from tests.faults.scene import Scene
 from tests.faults.sender import Sent
 from tests.faults.wards import close_wards, make_ward
@@ -117,20 +118,10 @@ async def test_a_tenant_over_its_limit_waits_and_loses_nothing_and_a_quiet_one_i
     quiet = await make_ward(scene.rig, f"quiet{scene.ward.tag}")
     source = scene.ward.monitor.source_id
     assert (await scene.ward.api.patch(f"/v1/sources/{source}", json={"group_by": ["alertname"]})).status_code == 200
-    overtaken: list[int] = []
-
-    async def murmur() -> None:
-        for number in range(20):
-            one = Sent(quiet.monitor, f"q-{number}", orjson.dumps({"id": f"q{number}", "title": "q"}), f"q{number}")
-            before = scene.sender.log.answers.total()
-            assert (await scene.post(one)).status_code == 202, "never turned away for another's flood"
-            overtaken.append(scene.sender.log.answers.total() - before)
-            await asyncio.sleep(0.2)
-
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.send(*(flood(scene, number, size=50) for number in range(120))))
-        group.create_task(murmur())
-    assert sorted(overtaken)[-2] <= 24, "heard in turn, between those of the flood that were under way"
+        quietly = group.create_task(murmur(scene, quiet, count=20, pause_s=0.2))
+    assert sorted(quietly.result())[-2] <= 24, "heard in turn, between those of the flood that were under way"
     await scene.verdict(also=[quiet])
     assert await scene.count("deliveries", "state = 'processed'") == 120
     assert await quiet.value("select count(*) from alerts where tenant_id = $1") == 20
