@@ -31,14 +31,14 @@ from app.ingest.heartbeats.door import HeartbeatDoor
 from app.ingest.heartbeats.gate import BeatGate
 from app.ingest.known_sources import KnownSource, KnownSources, NobodysCaps
 from app.ingest.openapi import openapi_path_item
-from app.ingest.proofs import Proofs, remote_keys
+from app.ingest.proofs import Proofs, keys_of_process
 from app.ingest.refusals import RefusalCounter, Seen
 from app.ingest.rules.limits import Limited
 from app.ingest.schemas import SourceState
 from app.ingest.turned_away import TurnedAway
 from app.net.keyring import KeyRing
 from app.net.signing import Kind, RefusalReason, Refused, SignedRequest, Strength, Verified, dummy_verify, verify
-from app.net.signing.remote_keys import KeysUnavailable
+from app.net.signing.remote_keys import KeysUnavailable, RemoteKeys
 from app.observability.metrics import counter, histogram
 from app.settings import Settings
 
@@ -94,7 +94,7 @@ class IngestApp:
         self._counters: dict[str, Counter] = {}
         self._verified = {strength: VERIFIED.labels(strength.value) for strength in Strength}
         self._origin = settings.public_url.rstrip("/")
-        self._proofs = Proofs(remote_keys(resources), settings)
+        self._proofs = Proofs(keys_of_process(resources, RemoteKeys), settings)
         self._requests = 0
         self._bytes = 0
         self._arriving = Arriving(settings.max_inflight_bytes)

@@ -9,7 +9,7 @@ import ipaddress
 import time
 from collections.abc import MutableMapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from app.core.resources import Resources
 from app.ingest.known_sources import KnownSource
@@ -21,6 +21,7 @@ from app.net.signing.remote_keys import RemoteKeys, fetch_with
 from app.settings.ingest import IngestSettings
 
 Scope = MutableMapping[str, Any]
+K = TypeVar("K", bound=RemoteKeys)
 
 
 class Proofs:
@@ -56,23 +57,13 @@ class TrialKeys(RemoteKeys):
     """The published keys of trials: what is only tried out takes no turn and no place in memory from deliveries."""
 
 
-def remote_keys(resources: Resources) -> RemoteKeys:
-    """This will return the published keys that the process's intake believes."""
+def keys_of_process(resources: Resources, kind: type[K]) -> K:
+    """This will return the published keys that the process's intake believes, or those of its trials."""
     try:
-        return resources.get(RemoteKeys)
+        return resources.get(kind)
     except LookupError:
-        made = RemoteKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
-        resources.provide(RemoteKeys, made)
-        return made
-
-
-def trial_keys(resources: Resources) -> TrialKeys:
-    """This will return the published keys of the process's trials."""
-    try:
-        return resources.get(TrialKeys)
-    except LookupError:
-        made = TrialKeys(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
-        resources.provide(TrialKeys, made)
+        made = kind(fetch_with(resources.get(OutboundHttp)), ticks=time.monotonic)
+        resources.provide(kind, made)
         resources.on_close(made.aclose)
         return made
 

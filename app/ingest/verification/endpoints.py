@@ -10,7 +10,7 @@ from app.core.resources import Resources
 from app.http.clock import Now
 from app.http.problem import problem_responses
 from app.ingest.endpoints import SHOWN_ONCE, with_secret
-from app.ingest.proofs import trial_keys
+from app.ingest.proofs import TrialKeys, keys_of_process
 from app.ingest.schemas import CreatedSourceView
 from app.ingest.service import SourceNotFound
 from app.ingest.verification import service
@@ -61,7 +61,7 @@ async def preview_verification(
     resources: Resources = request.app.state.resources
     public_url = resources.get(Settings).ingest.public_url
     return await service.preview_verification(
-        body, keys=trial_keys(resources), tenant=principal.tenant_id, public_url=public_url, now=now
+        body, keys=keys_of_process(resources, TrialKeys), tenant=principal.tenant_id, public_url=public_url, now=now
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.auth.rules import Role
 from app.core.clock import FakeClock
 from app.core.ids import TenantId
-from app.ingest.proofs import trial_keys
+from app.ingest.proofs import TrialKeys, keys_of_process
 from app.main import Application
 from app.net.signing.remote_keys import RemoteKeys
 from app.net.signing.shares import Shares
@@ -93,7 +93,7 @@ async def test_a_token_is_tried_with_the_keys_that_its_issuer_publishes(
     async def fetch(_url: str) -> bytes:
         return issuer.jwks() if up else b""
 
-    keys = trial_keys(app._resources)
+    keys = keys_of_process(app._resources, TrialKeys)
     monkeypatch.setattr(keys, "_fetch", fetch)
     monkeypatch.setattr(keys, "_shares", Shares())
     believed = app._ingest._proofs._keys
